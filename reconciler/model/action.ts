@@ -1,0 +1,57 @@
+// Action: the closed list of things that Oakum may do to a cluster.
+
+/** Every action may be done twice without doing more; each names the object by UID so that a namesake is never touched. */
+export type Action =
+  /** Puts the patch script where the Jobs can mount it. */
+  | { readonly kind: 'putScript'; readonly name: string; readonly text: string }
+  | { readonly kind: 'createJob'; readonly node: string; readonly manifest: JobManifest }
+  /** Deletes a Job and its pods. */
+  | { readonly kind: 'deleteJob'; readonly name: string; readonly uid: string }
+  /** Sets `unschedulable` and our annotation in one write; refused when the node was cordoned by somebody else since. */
+  | { readonly kind: 'cordon'; readonly node: string; readonly uid: string; readonly mark: string }
+  /** Takes our annotation and `unschedulable` away in one write; does nothing where our annotation is not there. */
+  | { readonly kind: 'uncordon'; readonly node: string; readonly uid: string }
+  /** Merges labels and annotations of ours; null removes. */
+  | {
+      readonly kind: 'markNode';
+      readonly node: string;
+      readonly uid: string;
+      readonly labels: Readonly<Record<string, string | null>>;
+      readonly annotations: Readonly<Record<string, string | null>>;
+    }
+  | { readonly kind: 'removeTaint'; readonly node: string; readonly uid: string; readonly key: string }
+  | {
+      readonly kind: 'evict';
+      readonly node: string;
+      readonly namespace: string;
+      readonly pod: string;
+      readonly uid: string;
+      readonly gracePeriodSeconds: number | undefined;
+      readonly dryRun: boolean;
+    }
+  /** Deletes a pod past its budget; only where the policy says `onTimeout: force`. */
+  | { readonly kind: 'deletePod'; readonly node: string; readonly namespace: string; readonly pod: string; readonly uid: string; readonly gracePeriodSeconds: number | undefined }
+  /** An Event on a Node, named by its content so that repeating it is harmless. */
+  | {
+      readonly kind: 'event';
+      readonly node: string;
+      readonly uid: string;
+      readonly type: 'Normal' | 'Warning';
+      readonly reason: string;
+      readonly message: string;
+      /** Makes the name unique: the same key is the same Event. */
+      readonly key: string;
+    };
+
+/** A Job as it is sent to the API server: metadata and spec of `batch/v1`. */
+export interface JobManifest {
+  readonly apiVersion: 'batch/v1';
+  readonly kind: 'Job';
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
+  readonly spec: Readonly<Record<string, unknown>>;
+}

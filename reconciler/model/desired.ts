@@ -1,0 +1,73 @@
+// Desired: what one commit of the config repository asks for.
+import type { Problem } from './failure.ts';
+import type { Policy } from './policy.ts';
+import type { Selector } from './selector.ts';
+
+/** What the whole repository asks for at one commit. */
+export interface Desired {
+  readonly commit: string;
+  /** Committer time, milliseconds since the epoch. */
+  readonly committedAt: number;
+  readonly fleet: Fleet;
+  /** By the cluster's name, sorted. */
+  readonly clusters: ReadonlyMap<string, ClusterDesired>;
+  /** Problems of all files, sorted by file, line and column. */
+  readonly problems: readonly Problem[];
+}
+
+/** `oakum.yaml`, complete. */
+export interface Fleet {
+  readonly name: string;
+  readonly status: { readonly retentionRuns: number; readonly intervalMs: number };
+  /** Name of the cluster whose agent writes the fleet files; undefined: whoever runs (hub), or the only one. */
+  readonly publisher: string | undefined;
+  readonly suspend: boolean;
+}
+
+/** What is asked of one cluster. */
+export interface ClusterDesired {
+  readonly name: string;
+  /** Problems of files that this cluster uses; any makes the cluster hold (`ConfigInvalid`). */
+  readonly problems: readonly Problem[];
+  readonly settings: ClusterSettings;
+  /** Undefined when there is none, or when it is not valid. */
+  readonly policy: Policy | undefined;
+  readonly requests: readonly Request[];
+  /** A file FREEZE: in the root (`fleet`), in the cluster's folder (`cluster`), or none. */
+  readonly frozen: 'fleet' | 'cluster' | undefined;
+  /** The files that this cluster's runs are made of, sorted by path: what an approval is bound to. */
+  readonly inputs: readonly { readonly path: string; readonly oid: string }[];
+}
+
+/** `cluster.yaml`, complete. */
+export interface ClusterSettings {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly platform: 'self-managed' | 'imported' | 'eks' | 'aks' | 'gke' | 'edge';
+  readonly suspend: boolean;
+  /** Name of the kubeconfig entry that a hub uses; undefined: the cluster's name. */
+  readonly connection: string | undefined;
+}
+
+/** A person's file that asks for something now. Consumed once, by its name and content. */
+export interface Request {
+  /** The file's name without `.yaml`; unique in the cluster. */
+  readonly name: string;
+  readonly file: string;
+  /** Object id of the file: an edited request is another request only under another name. */
+  readonly oid: string;
+  readonly action: RequestAction;
+  readonly reason: string;
+  /** Nodes by name; empty together with `selector` undefined means all that the policy selects. */
+  readonly nodes: readonly string[];
+  readonly selector: Selector | undefined;
+  /** Not before this instant; a time in the past means now. */
+  readonly notBefore: number | undefined;
+  /** Milliseconds after the later of `notBefore` and the commit that brought it; later it is `Expired`. */
+  readonly expiresAfterMs: number;
+  /** For `maintenance`: until when nodes are held out. */
+  readonly until: number | undefined;
+  /** For `resume`, `retry`, `abort` and `skip`: which run; undefined means the one under way. */
+  readonly run: string | undefined;
+}
+
+export type RequestAction = 'patch' | 'reboot' | 'maintenance' | 'resume' | 'retry' | 'abort' | 'skip' | 'reset';

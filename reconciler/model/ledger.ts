@@ -1,0 +1,157 @@
+// The ledger: what Oakum must not forget, kept in the cluster and written before the effect.
+import type { NodePhase } from './node-phase.ts';
+import type { Policy } from './policy.ts';
+import type { PatchResult } from './patch-result.ts';
+import type { Reason } from './reason.ts';
+
+/** Everything that is remembered of one cluster. Plain JSON values only. */
+export interface LedgerDocument {
+  /** Version of this layout. */
+  readonly version: 1;
+  /** UID of the namespace kube-system; another value means the ledger was copied from another cluster. */
+  readonly clusterUid: string;
+  readonly startedAt: number;
+  /** The newest config commit that was accepted. */
+  readonly accepted: { readonly commit: string; readonly committedAt: number } | undefined;
+  /** Newest slot of the schedule that was handled (run, merged or missed), and the schedule it belongs to. */
+  readonly slot: { readonly schedule: string; readonly at: number } | undefined;
+  /** Requests by name: each acts once. */
+  readonly requests: Readonly<Record<string, RequestRecord>>;
+  /** Runs by id, newest last; ended ones are kept until they are archived and out of retention. */
+  readonly runs: Readonly<Record<string, RunRecord>>;
+  /** What is known of nodes across runs, by node name. */
+  readonly history: Readonly<Record<string, NodeHistory>>;
+}
+
+export interface RequestRecord {
+  readonly name: string;
+  readonly oid: string;
+  readonly firstSeen: number;
+  readonly state: 'Waiting' | 'Registered' | 'Done' | 'Refused' | 'Expired';
+  readonly reason: Reason;
+  readonly message: string;
+  readonly since: number;
+  /** The run that it opened or belongs to. */
+  readonly run: string | undefined;
+}
+
+export type RunState =
+  | 'Proposed'
+  | 'AwaitingApproval'
+  | 'Scheduled'
+  | 'Running'
+  | 'Paused'
+  | 'Succeeded'
+  | 'Failed'
+  | 'Aborted'
+  | 'NotApproved'
+  | 'Missed'
+  | 'Expired'
+  | 'NothingToDo'
+  | 'Superseded';
+
+/** True when nothing will happen any more. */
+export function runEnded(state: RunState): boolean {
+  return !['Proposed', 'AwaitingApproval', 'Scheduled', 'Running', 'Paused'].includes(state);
+}
+
+export type Trigger =
+  | { readonly kind: 'schedule'; readonly at: number }
+  | { readonly kind: 'request'; readonly name: string }
+  | { readonly kind: 'boot'; readonly node: string }
+  | { readonly kind: 'sla' };
+
+export interface RunRecord {
+  readonly id: string;
+  /** sha256(cluster UID, run id) cut to 10 hex digits: the value of the run label. */
+  readonly hash: string;
+  /** The first one opened the run; later ones were merged into it. */
+  readonly triggers: readonly Trigger[];
+  readonly action: 'patch' | 'reboot';
+  readonly state: RunState;
+  readonly reason: Reason;
+  readonly message: string;
+  /** When the state or the reason began. */
+  readonly since: number;
+  readonly createdAt: number;
+  readonly startedAt: number | undefined;
+  readonly endedAt: number | undefined;
+  /** Waiting past this instant ends the run as Expired. */
+  readonly validUntil: number;
+  /** The config commit that the spec was taken from. */
+  readonly commit: string;
+  /** Hash of what will be done; never used to skip a node. */
+  readonly digest: string;
+  readonly spec: RunSpec;
+  /** By node name; a node comes in when it is selected. */
+  readonly nodes: Readonly<Record<string, NodeRecord>>;
+  /** Failures that a `resume` has forgiven. */
+  readonly forgiven: number;
+  /** Set once the archive file is on the status branch. */
+  readonly archived: boolean;
+}
+
+/** What the run does: the policy as it was when the run was registered, and which nodes. */
+export interface RunSpec {
+  readonly policy: Policy;
+  /** Node names of the request; empty: all that policy and selector choose. */
+  readonly onlyNodes: readonly string[];
+  readonly onlySelector: string | undefined;
+  /** A person's reason, from the request. */
+  readonly why: string;
+}
+
+/** Where one node is in one run. */
+export interface NodeRecord {
+  readonly node: string;
+  readonly uid: string;
+  readonly phase: NodePhase;
+  readonly reason: Reason;
+  readonly message: string;
+  /** When the phase began. */
+  readonly since: number;
+  /** When the node left Pending. */
+  readonly startedAt: number | undefined;
+  readonly endedAt: number | undefined;
+  /** Number of the Job of this phase, from 1; a new Job has a new number. */
+  readonly attempt: number;
+  /** Do nothing on the node before this instant (back-off). */
+  readonly notBefore: number | undefined;
+  /** The cordon is ours: set before cordoning, cleared after uncordoning. */
+  readonly cordoned: boolean;
+  /** Somebody else had cordoned the node before; it stays cordoned. */
+  readonly foreignCordon: boolean;
+  readonly zone: string;
+  readonly controlPlane: boolean;
+  readonly kernelBefore: string;
+  readonly bootIdBefore: string;
+  /** Kubelet's last report before the reboot was asked for. */
+  readonly heartbeatBefore: string;
+  /** When the reboot was asked for. */
+  readonly rebootAt: number | undefined;
+  /** Since when the node has been back and Ready without a break. */
+  readonly backSince: number | undefined;
+  readonly kernelAfter: string;
+  /** Result of the download (what is pending) and of the patch (what was done). */
+  readonly download: PatchResult | undefined;
+  readonly patch: PatchResult | undefined;
+  /** The run label is on the node; when it disappears afterwards, a person has reset the node. */
+  readonly marked: boolean;
+  /** How the failed node's cordon ends: true keeps it. */
+  readonly quarantine: boolean;
+}
+
+export interface NodeHistory {
+  readonly uid: string;
+  readonly lastPatched: number | undefined;
+  readonly patchedVersion: string;
+  readonly lastRun: string;
+  /** Reason and message of the last failure; empty after a success. */
+  readonly lastError: string;
+  /** When reboots were asked for, newest last, at most ten. */
+  readonly reboots: readonly number[];
+  /** How long the node's last ways through a run took, milliseconds, newest last, at most five. */
+  readonly durations: readonly number[];
+  /** Updates that wait, as last seen by a download or scan. */
+  readonly pending: { readonly count: number; readonly since: number | undefined; readonly at: number; readonly reboot: boolean } | undefined;
+}

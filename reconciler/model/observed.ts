@@ -1,0 +1,113 @@
+// Observed: what is in one cluster at one moment, as small views.
+
+/** What must be read for this pass beside what is watched anyway. */
+export interface ObserveInterest {
+  /** Names of nodes whose pods are needed (draining, or about to). */
+  readonly podsOn: readonly string[];
+  /** Read PodDisruptionBudgets. */
+  readonly budgets: boolean;
+}
+
+/** Raw answers of the API server, projected to the fields that are needed. */
+export interface RawCluster {
+  readonly nodes: readonly NodeView[];
+  /** Jobs of Oakum in its namespace. */
+  readonly jobs: readonly JobView[];
+  /** Pods by node name; only nodes that were asked for. */
+  readonly pods: ReadonlyMap<string, readonly PodView[]>;
+  readonly budgets: readonly BudgetView[];
+  /** Value of the freeze annotation on the namespace of the Jobs. */
+  readonly freeze: string | undefined;
+  /** The cluster's own time minus ours in milliseconds, when the API server told it. */
+  readonly clockSkewMs: number | undefined;
+}
+
+/** Everything that a pass sees of one cluster. */
+export interface Observed extends RawCluster {
+  /** UID of the namespace kube-system. */
+  readonly clusterUid: string;
+  /** What the API answered to evictions of this process, by pod UID: why a drain waits. Lost on a restart, learnt again. */
+  readonly evictions: ReadonlyMap<string, EvictionAnswer>;
+}
+
+export interface EvictionAnswer {
+  readonly kind: 'accepted' | 'budget' | 'two-budgets';
+  readonly message: string;
+  /** When it was asked for, milliseconds since the epoch. */
+  readonly at: number;
+}
+
+export interface NodeView {
+  readonly name: string;
+  readonly uid: string;
+  /** Version of the object as it was read; for display and tests, never compared by size. */
+  readonly resourceVersion: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Only those of our domain. */
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly createdAt: number;
+  readonly unschedulable: boolean;
+  readonly taints: readonly { readonly key: string; readonly value: string; readonly effect: string }[];
+  /** Condition Ready is True. */
+  readonly ready: boolean;
+  /** Reason of the condition Ready, for messages. */
+  readonly readyReason: string;
+  /** Last time the kubelet reported, as written by the kubelet (its clock); empty when never. Compare for equality only. */
+  readonly heartbeat: string;
+  readonly bootId: string;
+  readonly kernel: string;
+  readonly osImage: string;
+  readonly kubeletVersion: string;
+  readonly os: string;
+  readonly controlPlane: boolean;
+}
+
+export interface JobView {
+  readonly name: string;
+  readonly uid: string;
+  readonly runId: string;
+  readonly nodeName: string;
+  readonly nodeUid: string;
+  readonly step: string;
+  readonly createdAt: number;
+  readonly state: 'waiting' | 'running' | 'succeeded' | 'failed';
+  /** When the Job got its terminal condition. */
+  readonly finishedAt: number | undefined;
+  /** Termination message of the pod's container: the script's result. */
+  readonly result: string | undefined;
+  readonly exitCode: number | undefined;
+  /** True once a pod exists. */
+  readonly hasPod: boolean;
+  /** Why there is no pod or the pod does not start, as the cluster says it; empty when nothing is known. */
+  readonly trouble: string;
+}
+
+export interface PodView {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly phase: string;
+  readonly ready: boolean;
+  /** Kind and name of the controlling owner; undefined: nobody would create it again. */
+  readonly owner: { readonly kind: string; readonly name: string } | undefined;
+  readonly mirror: boolean;
+  /** Has an emptyDir volume that is not on tmpfs. */
+  readonly localData: boolean;
+  /** When its deletion was asked for. */
+  readonly terminatingSince: number | undefined;
+  /** A KubeVirt virtual machine's pod. */
+  readonly virtualMachine: string | undefined;
+}
+
+export interface BudgetView {
+  readonly namespace: string;
+  readonly name: string;
+  /** Label selector of the budget as the API has it. */
+  readonly matchLabels: Readonly<Record<string, string>>;
+  readonly matchExpressions: readonly { readonly key: string; readonly operator: string; readonly values: readonly string[] }[];
+  readonly disruptionsAllowed: number;
+  readonly currentHealthy: number;
+  readonly desiredHealthy: number;
+  readonly expectedPods: number;
+}

@@ -1,0 +1,36 @@
+// Plan: what one pass decided for a cluster, and why.
+import type { Action } from './action.ts';
+import type { LedgerDocument } from './ledger.ts';
+import type { NodePhase } from './node-phase.ts';
+import type { Hold, Reason } from './reason.ts';
+
+/** The outcome of one pure pass over one cluster. */
+export interface Plan {
+  /** The ledger as it must be written before any action is done. The same object when nothing changed. */
+  readonly ledger: LedgerDocument;
+  /** In the order in which they are done. */
+  readonly actions: readonly Action[];
+  /** What holds the whole cluster; the first one is shown. Empty: nothing does. */
+  readonly holds: readonly Hold[];
+  /** One verdict for every node of the cluster, sorted by name. */
+  readonly nodes: readonly NodeVerdict[];
+  /** Next slots of the schedule that fall into a window, at most five, milliseconds since the epoch. */
+  readonly upcoming: readonly number[];
+  /** When to look again even if nothing changes. */
+  readonly wakeAt: number;
+}
+
+/** Why a node is where it is, what comes next and when: exactly one for each node at all times. */
+export interface NodeVerdict {
+  readonly node: string;
+  readonly phase: NodePhase | 'Idle';
+  readonly reason: Reason;
+  readonly message: string;
+  /** When this began, as far as it is remembered. */
+  readonly since: number | undefined;
+  /** What comes next, in one sentence. */
+  readonly next: string;
+  /** When, if that is known. */
+  readonly at: number | undefined;
+  readonly run: string | undefined;
+}

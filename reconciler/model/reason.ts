@@ -1,0 +1,329 @@
+// The closed list of reasons: one CamelCase word for everything that waits, was skipped, or went wrong.
+
+/** What a reason means, and what a person can do. Shown by `oakum why`, in status and in docs/troubleshooting.md. */
+export interface ReasonText {
+  readonly about: string;
+  readonly wayOut: string;
+}
+
+const reasonTable = {
+  // Waiting: nothing is wrong, or somebody else must act first.
+  ConfigInvalid: {
+    about: 'A file that this cluster uses has a problem. Nothing new starts and nothing older is used instead.',
+    wayOut: 'Run `oakum validate` in the config repository, correct the file at the place it names, and commit.',
+  },
+  NoPolicy: {
+    about: 'The cluster has no policy, so nothing is ever patched.',
+    wayOut: 'Commit `clusters/<cluster>/policy.yaml`. `oakum init` shows the smallest one.',
+  },
+  HistoryRewritten: {
+    about: 'The branch was rewound or rewritten: its tip does not descend from the commit accepted last.',
+    wayOut: 'Put the branch back, or accept the new history with `oakum accept-rewrite OLD NEW`.',
+  },
+  HistoryUnknown: {
+    about: 'The history between the commit accepted last and the tip could not be fetched, so a rewrite cannot be ruled out.',
+    wayOut: 'Make the Git server reachable with its full history. It recovers by itself.',
+  },
+  GitUnavailable: {
+    about: 'The config repository cannot be read, so the newest wishes are not known. Nodes under way finish; none starts.',
+    wayOut: 'Read the message: it names the address and what the server said. It recovers by itself.',
+  },
+  LedgerLost: {
+    about: 'The cluster carries marks of Oakum but its ledger is gone, so it is not known what was handled. Nothing is replayed.',
+    wayOut: 'Restore the ConfigMaps `oakum-ledger*`, or begin anew with `oakum new-ledger`.',
+  },
+  LeaseHeldByOther: {
+    about: 'Another Oakum holds the Lease of this cluster. Only one acts.',
+    wayOut: 'Nothing, if that is meant (a replica). Else stop the other one.',
+  },
+  Suspended: {
+    about: 'The policy, the cluster or the fleet says `suspend: true`.',
+    wayOut: 'Commit `suspend: false`.',
+  },
+  Frozen: {
+    about: 'A freeze is in force (a FREEZE file, a freeze of the policy, or the annotation `oakum.dev/freeze` on namespace `os-patch`). No node starts and no reboot is asked for.',
+    wayOut: 'Wait for the end of the freeze, or take it away.',
+  },
+  OutsideWindow: {
+    about: 'No maintenance window is open now.',
+    wayOut: 'Wait for the next opening, which the message names, or change `windows`.',
+  },
+  WindowTooShort: {
+    about: 'A window is open, but a node is not expected to finish before it closes.',
+    wayOut: 'Wait for the next opening, or make the window longer.',
+  },
+  AwaitingApproval: {
+    about: 'The policy wants an approval for this run and there is none yet.',
+    wayOut: 'Review and merge the proposal.',
+  },
+  NotApproved: {
+    about: 'The run was not approved in time.',
+    wayOut: 'Approve the next one earlier, or commit a request.',
+  },
+  ApprovalUnsupported: {
+    about: 'The policy asks for approval mode `review`, which this version cannot verify. Nothing starts rather than starting unapproved.',
+    wayOut: 'Use approval mode `merge` (the protected branch is the approval) until `review` is supported.',
+  },
+  UnsupportedPlatform: {
+    about: 'The platform of the cluster manages its own node images; patching in place is refused.',
+    wayOut: 'Update the node image through the platform.',
+  },
+  UnsupportedFeature: {
+    about: 'The policy uses a feature that this version does not carry out. Nothing starts rather than ignoring it.',
+    wayOut: 'Take the field that the message names out of the policy.',
+  },
+  ClusterUnhealthy: {
+    about: 'More nodes are not Ready than the budget allows, so no run starts.',
+    wayOut: 'Bring the nodes that the message names back.',
+  },
+  OtherRunActive: {
+    about: 'Another run is under way on this cluster. Runs never overlap.',
+    wayOut: 'Wait for it, or abort it.',
+  },
+  GateBlocked: {
+    about: 'A gate of the policy says no, or cannot be read.',
+    wayOut: 'The message names the gate and what it answered.',
+  },
+  ForeignMaintenance: {
+    about: 'Another tool or person is at work on the node.',
+    wayOut: 'Wait until it is done, or uncordon the node if the work is over.',
+  },
+  Paused: {
+    about: 'The run is paused: too many nodes failed, or a person asked for it.',
+    wayOut: 'Look at the failed nodes, then commit a request with `action: resume`, `retry` or `abort`.',
+  },
+  NoRoomInBudget: {
+    about: 'As many nodes are out as the policy allows at one time.',
+    wayOut: 'Wait; the node is next in its turn.',
+  },
+  OtherZone: {
+    about: 'A node of another zone is under way; nodes of two zones are never out together.',
+    wayOut: 'Wait; the node is next in its turn.',
+  },
+  Soaking: {
+    about: 'The rest between two nodes, or after the canary, is not over.',
+    wayOut: 'Wait.',
+  },
+  ControlPlaneWaits: {
+    about: 'Control-plane nodes go one at a time, after (or before) all others.',
+    wayOut: 'Wait; the node is next in its turn.',
+  },
+  SingleControlPlane: {
+    about: 'The node is the only control-plane node; draining it takes the API server away.',
+    wayOut: 'Set `rollout.allowSingleControlPlane: true` if that is acceptable.',
+  },
+  NotReady: {
+    about: 'The node is not Ready, so it is not touched.',
+    wayOut: 'Bring the node back first.',
+  },
+  RetryLater: {
+    about: 'A step failed for a reason that may pass; it will be tried again.',
+    wayOut: 'Wait, or remove the cause that the message names.',
+  },
+  DisruptionBlocked: {
+    about: 'A PodDisruptionBudget does not allow a pod of this node to be evicted now.',
+    wayOut: 'The message names the pod and the budget: scale up, or make the budget looser.',
+  },
+  TwoBudgets: {
+    about: 'A pod is covered by two PodDisruptionBudgets; the eviction API refuses that for ever.',
+    wayOut: 'Correct the budgets so that each pod has one.',
+  },
+  UnmanagedPod: {
+    about: 'A pod has no controller that would create it again.',
+    wayOut: 'Delete the pod, or set `drain.force: true`.',
+  },
+  LocalData: {
+    about: 'A pod keeps data in an emptyDir, which a drain would destroy.',
+    wayOut: 'Move the data, or set `drain.deleteEmptyDirData: true`.',
+  },
+  PodsTerminating: {
+    about: 'Evicted pods have not ended yet.',
+    wayOut: 'Wait for their grace period; the message names them.',
+  },
+  // Going on.
+  Due: {
+    about: 'The run is due and will start as soon as it may.',
+    wayOut: 'Wait.',
+  },
+  NotYet: {
+    about: 'The request says not before a later time.',
+    wayOut: 'Wait for the time in the message.',
+  },
+  Working: {
+    about: 'Work on the node is going on.',
+    wayOut: 'Wait.',
+  },
+  WaitingForJob: {
+    about: 'A Job is at work on the node, or about to start.',
+    wayOut: 'Wait; follow it with `kubectl -n os-patch get jobs`.',
+  },
+  WaitingForReboot: {
+    about: 'The node was told to reboot and has not come back with a new boot id yet.',
+    wayOut: 'Wait; after `reboot.returnTimeout` the run stops.',
+  },
+  Stabilising: {
+    about: 'The node is back with a new boot id and must stay Ready for a while.',
+    wayOut: 'Wait.',
+  },
+  // Ends that are good.
+  Patched: {
+    about: 'Updates were installed and verified.',
+    wayOut: 'Nothing to do.',
+  },
+  UpToDate: {
+    about: 'There was nothing to install and no reboot to do.',
+    wayOut: 'Nothing to do.',
+  },
+  RebootPending: {
+    about: 'Updates are installed, but they need a reboot that the policy does not allow.',
+    wayOut: 'Reboot the node, commit a request with `action: reboot`, or set `reboot.when: ifRequired`.',
+  },
+  Completed: {
+    about: 'Every node of the run was handled.',
+    wayOut: 'Nothing to do.',
+  },
+  NothingToDo: {
+    about: 'No node had anything to install or to reboot for.',
+    wayOut: 'Nothing to do.',
+  },
+  NoMatchingNodes: {
+    about: 'The policy or the request selects no node.',
+    wayOut: 'Check `nodes.selector`, `nodes.exclude`, the label `oakum.dev/patch`, and the names in the request.',
+  },
+  // Ends that say "not done".
+  Excluded: {
+    about: 'The node is left out by the policy, by the label `oakum.dev/patch: disabled`, or because it does not run Linux.',
+    wayOut: 'Change the label or the policy if it should be patched.',
+  },
+  SkippedByPerson: {
+    about: 'A person took the node out of the run.',
+    wayOut: 'Commit a request for the node to patch it.',
+  },
+  NodeGone: {
+    about: 'The node does not exist any more, or another node has its name.',
+    wayOut: 'Nothing; a new node is taken into the run by itself.',
+  },
+  Missed: {
+    about: 'The time was noticed later than `startingDeadline` allows.',
+    wayOut: 'Wait for the next slot, or commit a request.',
+  },
+  Expired: {
+    about: 'The run or the request waited longer than it may.',
+    wayOut: 'The message says what it waited for. Commit a new request.',
+  },
+  Aborted: {
+    about: 'A person ended the run.',
+    wayOut: 'Commit a new request to patch again.',
+  },
+  Superseded: {
+    about: 'A newer run does the same work.',
+    wayOut: 'Nothing to do.',
+  },
+  AlreadyHandled: {
+    about: 'A request of this name was handled before; each acts once.',
+    wayOut: 'Commit the request under another name.',
+  },
+  RunFailed: {
+    about: 'At least one node failed.',
+    wayOut: 'Look at the failed nodes; then commit a request for them.',
+  },
+  Merged: {
+    about: 'Another run that was waiting does this work too.',
+    wayOut: 'Nothing to do.',
+  },
+  // Faults of a node.
+  UnsupportedOS: {
+    about: 'The operating system of the node is not one that can be patched in place.',
+    wayOut: 'The message names the way for this system. Exclude the node with the label `oakum.dev/patch: disabled`.',
+  },
+  NoSecurityMetadata: {
+    about: 'The repositories of the node say nothing about which updates are security updates.',
+    wayOut: 'Enable the security repository or its metadata, or set `updates.scope: all`.',
+  },
+  RepositoryUnavailable: {
+    about: 'A package repository cannot be reached, or what it serves is broken or too old.',
+    wayOut: 'The message names the repository and what it answered.',
+  },
+  SignatureInvalid: {
+    about: 'A package repository is not signed by a key that the node trusts.',
+    wayOut: 'Put the key that the message names on the node. Oakum never fetches keys.',
+  },
+  PackageLockTimeout: {
+    about: 'Another package manager held the lock for too long.',
+    wayOut: 'See which process holds it; automatic updaters are the usual ones.',
+  },
+  DiskFull: {
+    about: 'There is not enough space in /, /var or /boot.',
+    wayOut: 'Free what the message names. Nothing was changed.',
+  },
+  PackageDatabaseBroken: {
+    about: 'The package database of the node is broken and could not be repaired.',
+    wayOut: 'Repair it on the node (`dpkg --configure -a`, `dnf check`), then commit a request.',
+  },
+  PlanRefused: {
+    about: 'What the package manager wanted to do is more than the policy allows (a protected package, a removal, another version).',
+    wayOut: 'The message names the package. Nothing was changed.',
+  },
+  LockMismatch: {
+    about: 'The exact versions that the run demands cannot be had.',
+    wayOut: 'Make the mirror keep them, or let the run make a new lock.',
+  },
+  InstallFailed: {
+    about: 'Installing failed half-way; the node is changed and not verified.',
+    wayOut: 'The message names the package. Repair the node, uncordon it, then commit a request.',
+  },
+  RebootUnsafe: {
+    about: 'A reboot was refused because the node might not come up (unfinished packages, a kernel without its initrd).',
+    wayOut: 'Repair what the message names, then commit a request.',
+  },
+  RebootDidNotHappen: {
+    about: 'The node was told to reboot and its boot id did not change.',
+    wayOut: 'Look at the node for what holds a shutdown back.',
+  },
+  RebootLoop: {
+    about: 'The node was rebooted as often as is allowed in 24 hours.',
+    wayOut: 'Find out why it still asks for a reboot.',
+  },
+  NotRejoined: {
+    about: 'The node did not come back in time after its reboot. The run stops.',
+    wayOut: 'Bring the node back by its console, then commit a request with `action: resume`.',
+  },
+  VerifyFailed: {
+    about: 'After the work, the node is not as it should be.',
+    wayOut: 'The message says what is missing. The node stays cordoned.',
+  },
+  DrainTimeout: {
+    about: 'The pods did not leave the node within `drain.timeout`.',
+    wayOut: 'The message names the pods and what holds them. The node was uncordoned.',
+  },
+  NoResult: {
+    about: 'The Job ended several times without a result, so it is not known what was done.',
+    wayOut: 'Look at the pod and at /var/lib/os-patch on the node.',
+  },
+  JobNotStarting: {
+    about: 'The Job does not get a pod, or the pod does not start.',
+    wayOut: 'The message says what the cluster answers (image, PodSecurity, quota, scheduling).',
+  },
+  ScriptFault: {
+    about: 'The patch script ended in a way it should not.',
+    wayOut: 'This is a bug: please report it with the message.',
+  },
+} as const satisfies Record<string, ReasonText>;
+
+/** One word from the closed list. */
+export type Reason = keyof typeof reasonTable;
+
+/** Every reason with its explanation. */
+export const reasons: Readonly<Record<Reason, ReasonText>> = reasonTable;
+
+/** True for a word of the closed list (for values read back from the ledger). */
+export function isReason(word: string): word is Reason {
+  return Object.hasOwn(reasonTable, word);
+}
+
+/** A "not yet": reason, sentence with the figures, and when to look again (milliseconds since the epoch). */
+export interface Hold {
+  readonly reason: Reason;
+  readonly message: string;
+  readonly until: number | undefined;
+}

@@ -1,0 +1,126 @@
+// The doors to the outside, types only: Git, Cluster, Ledger, Lease, Clock, Log.
+import type { LedgerDocument } from './model/ledger.ts';
+import type { RawCluster, ObserveInterest } from './model/observed.ts';
+import type { Action } from './model/action.ts';
+
+/** One file of the config repository at one commit. */
+export interface ConfigFile {
+  /** Path from the repository's root, forward slashes. */
+  readonly path: string;
+  /** Git object id of the blob (or of the link or submodule). */
+  readonly oid: string;
+  /** Only regular files count; the rest is a Problem of its cluster (a symlink's target is never read). */
+  readonly kind: 'file' | 'symlink' | 'submodule' | 'oversized' | 'binary';
+  /** UTF-8 text; empty unless `kind` is `file`. */
+  readonly text: string;
+}
+
+/** The config repository at one commit. `files` is shared between snapshots and never changed after it was handed out. */
+export interface ConfigSnapshot {
+  /** Full object id of the commit. */
+  readonly commit: string;
+  /** Committer time in milliseconds since the epoch. */
+  readonly committedAt: number;
+  readonly files: ReadonlyMap<string, ConfigFile>;
+  /**
+   * Paths that were added, changed or removed since the snapshot handed out before; undefined means "everything, read all".
+   */
+  readonly changed: readonly string[] | undefined;
+}
+
+/** What one look at the remote brought. */
+export type SyncResult =
+  | { readonly kind: 'unchanged'; readonly snapshot: ConfigSnapshot }
+  | { readonly kind: 'changed'; readonly snapshot: ConfigSnapshot }
+  /** The repository or the branch has no commit yet. */
+  | { readonly kind: 'empty'; readonly message: string }
+  /** The tip does not descend from the commit named as `after`. */
+  | { readonly kind: 'rewritten'; readonly tip: string; readonly after: string; readonly message: string }
+  /** It could not be decided whether the tip descends from `after` (the history could not be fetched). */
+  | { readonly kind: 'unknown'; readonly tip: string; readonly after: string; readonly message: string };
+
+/** Files to write on the status branch. `undefined` as text removes the file. */
+export interface StatusCommit {
+  readonly files: ReadonlyMap<string, string | undefined>;
+  /** Subject and body of the commit. */
+  readonly message: string;
+}
+
+/** What became of a status commit. */
+export interface PublishResult {
+  /** The commit that holds the files now; equal to the tip from before when nothing had to change. */
+  readonly commit: string;
+  /** False when every file already had these bytes. */
+  readonly changed: boolean;
+  /** How many pushes it took (0 when nothing changed). */
+  readonly attempts: number;
+}
+
+/** The config repository and the status branch. All methods throw {@link AdapterError} and nothing else. */
+export interface Git {
+  /**
+   * Looks at the remote's head and fetches what is new. `after` is the commit accepted last (from the ledger): the tip must descend from it.
+   * Reads only files for which `wanted` is true (by path), so an agent does not read other clusters' folders.
+   */
+  sync(options: { readonly after: string | undefined; readonly signal?: AbortSignal }): Promise<SyncResult>;
+  /** Writes files on the status branch on top of the remote's head, retrying on a refused push; other files stay as they are. */
+  publish(commit: StatusCommit, signal?: AbortSignal): Promise<PublishResult>;
+  /** Reads files under `prefix` of the status branch as it is at the remote now; empty when there is no such branch. */
+  readStatus(prefix: string, signal?: AbortSignal): Promise<{ readonly commit: string | undefined; readonly files: ReadonlyMap<string, string> }>;
+  /** Stops the worker and forgets the cache's handles. */
+  close(): Promise<void>;
+}
+
+/** One Kubernetes cluster. All methods throw AdapterError and nothing else. */
+export interface Cluster {
+  /** UID of the namespace kube-system: the identity of the cluster. */
+  identity(): Promise<string>;
+  /** What is, as small projections; `interest` names what is read only when needed (pods of some nodes, budgets). */
+  observe(interest: ObserveInterest): Promise<RawCluster>;
+  /** Does one action. Doing it twice changes nothing more. */
+  act(action: Action): Promise<ActionResult>;
+  /** Resolves when something that is watched has changed, or after `timeoutMs`, or when the signal fires. */
+  changed(timeoutMs: number, signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What the API answered to an action. A refusal that is a fact of the cluster is a value, not an error. */
+export type ActionResult =
+  | { readonly kind: 'done' }
+  /** A PodDisruptionBudget (or another 429 of the eviction API) said "not now". */
+  | { readonly kind: 'blocked'; readonly reason: 'DisruptionBudget' | 'TwoBudgets'; readonly message: string }
+  /** The object is not there (any more); for most actions that is as good as done. */
+  | { readonly kind: 'gone' };
+
+/** The ledger in the cluster: compare-and-swap, written before the effect. */
+export interface Ledger {
+  /** Reads everything; `undefined` when there is no ledger. */
+  load(): Promise<LedgerDocument | undefined>;
+  /** Writes what differs between `before` and `after`; throws AdapterError `conflict` when somebody else wrote since. */
+  save(before: LedgerDocument | undefined, after: LedgerDocument): Promise<void>;
+}
+
+/** The Lease that keeps two Oakums apart. */
+export interface Lease {
+  /** True only while the Lease is held with time to spare for one more request. */
+  held(): boolean;
+  /** Who holds it, for status. */
+  holder(): string | undefined;
+  /** Gives it back, so that the next one need not wait. */
+  release(): Promise<void>;
+}
+
+/** Time, the only one of its kind. Instants are milliseconds since the epoch. */
+export interface Clock {
+  now(): number;
+  /** Resolves after `ms` or at once when the signal fires. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** Structured log. Fields are plain values; secrets never get here. */
+export interface Log {
+  debug(fields: Record<string, unknown>, message: string): void;
+  info(fields: Record<string, unknown>, message: string): void;
+  warn(fields: Record<string, unknown>, message: string): void;
+  error(fields: Record<string, unknown>, message: string): void;
+}
