@@ -66,7 +66,10 @@ export interface Git {
   /** Writes files on the status branch on top of the remote's head, retrying on a refused push; other files stay as they are. */
   publish(commit: StatusCommit, signal?: AbortSignal): Promise<PublishResult>;
   /** Reads files under `prefix` of the status branch as it is at the remote now; empty when there is no such branch. */
-  readStatus(prefix: string, signal?: AbortSignal): Promise<{ readonly commit: string | undefined; readonly files: ReadonlyMap<string, string> }>;
+  readStatus(
+    prefix: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly commit: string | undefined; readonly files: ReadonlyMap<string, string> }>;
   /** Stops the worker and forgets the cache's handles. */
   close(): Promise<void>;
 }

@@ -30,7 +30,14 @@ export type Action =
       readonly dryRun: boolean;
     }
   /** Deletes a pod past its budget; only where the policy says `onTimeout: force`. */
-  | { readonly kind: 'deletePod'; readonly node: string; readonly namespace: string; readonly pod: string; readonly uid: string; readonly gracePeriodSeconds: number | undefined }
+  | {
+      readonly kind: 'deletePod';
+      readonly node: string;
+      readonly namespace: string;
+      readonly pod: string;
+      readonly uid: string;
+      readonly gracePeriodSeconds: number | undefined;
+    }
   /** An Event on a Node, named by its content so that repeating it is harmless. */
   | {
       readonly kind: 'event';

@@ -38,7 +38,12 @@ export class AdapterError extends Error {
   /** Milliseconds that the other side asked us to wait. */
   readonly retryAfterMs: number | undefined;
 
-  constructor(kind: AdapterErrorKind, code: string, message: string, options: { cause?: unknown; retryAfterMs?: number } = {}) {
+  constructor(
+    kind: AdapterErrorKind,
+    code: string,
+    message: string,
+    options: { cause?: unknown; retryAfterMs?: number } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.kind = kind;
     this.code = code;

@@ -153,5 +153,7 @@ export interface NodeHistory {
   /** How long the node's last ways through a run took, milliseconds, newest last, at most five. */
   readonly durations: readonly number[];
   /** Updates that wait, as last seen by a download or scan. */
-  readonly pending: { readonly count: number; readonly since: number | undefined; readonly at: number; readonly reboot: boolean } | undefined;
+  readonly pending:
+    | { readonly count: number; readonly since: number | undefined; readonly at: number; readonly reboot: boolean }
+    | undefined;
 }

@@ -38,7 +38,8 @@ export interface CodeMeaning {
    * `refused`: nothing changed, no retry, not a failure of the run · `transient`: nothing changed, try again ·
    * `precondition`: nothing changed, a person must act · `changed`: the node is half changed · `reboot`, `verify`: patched, not proven.
    */
-  readonly severity: 'ok' | 'refused' | 'transient' | 'precondition' | 'broken' | 'changed' | 'reboot' | 'verify' | 'internal';
+  readonly severity:
+    'ok' | 'refused' | 'transient' | 'precondition' | 'broken' | 'changed' | 'reboot' | 'verify' | 'internal';
 }
 
 const meanings: Readonly<Record<string, CodeMeaning>> = {

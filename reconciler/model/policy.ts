@@ -96,7 +96,8 @@ export interface Rollout {
 }
 
 /** A number of nodes, or a share of the run's nodes (rounded down, at least one). */
-export type Quantity = { readonly kind: 'count'; readonly value: number } | { readonly kind: 'percent'; readonly value: number };
+export type Quantity =
+  { readonly kind: 'count'; readonly value: number } | { readonly kind: 'percent'; readonly value: number };
 
 export type Gate =
   | {

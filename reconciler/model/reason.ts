@@ -21,15 +21,18 @@ const reasonTable = {
     wayOut: 'Put the branch back, or accept the new history with `oakum accept-rewrite OLD NEW`.',
   },
   HistoryUnknown: {
-    about: 'The history between the commit accepted last and the tip could not be fetched, so a rewrite cannot be ruled out.',
+    about:
+      'The history between the commit accepted last and the tip could not be fetched, so a rewrite cannot be ruled out.',
     wayOut: 'Make the Git server reachable with its full history. It recovers by itself.',
   },
   GitUnavailable: {
-    about: 'The config repository cannot be read, so the newest wishes are not known. Nodes under way finish; none starts.',
+    about:
+      'The config repository cannot be read, so the newest wishes are not known. Nodes under way finish; none starts.',
     wayOut: 'Read the message: it names the address and what the server said. It recovers by itself.',
   },
   LedgerLost: {
-    about: 'The cluster carries marks of Oakum but its ledger is gone, so it is not known what was handled. Nothing is replayed.',
+    about:
+      'The cluster carries marks of Oakum but its ledger is gone, so it is not known what was handled. Nothing is replayed.',
     wayOut: 'Restore the ConfigMaps `oakum-ledger*`, or begin anew with `oakum new-ledger`.',
   },
   LeaseHeldByOther: {
@@ -41,7 +44,8 @@ const reasonTable = {
     wayOut: 'Commit `suspend: false`.',
   },
   Frozen: {
-    about: 'A freeze is in force (a FREEZE file, a freeze of the policy, or the annotation `oakum.dev/freeze` on namespace `os-patch`). No node starts and no reboot is asked for.',
+    about:
+      'A freeze is in force (a FREEZE file, a freeze of the policy, or the annotation `oakum.dev/freeze` on namespace `os-patch`). No node starts and no reboot is asked for.',
     wayOut: 'Wait for the end of the freeze, or take it away.',
   },
   OutsideWindow: {
@@ -61,7 +65,8 @@ const reasonTable = {
     wayOut: 'Approve the next one earlier, or commit a request.',
   },
   ApprovalUnsupported: {
-    about: 'The policy asks for approval mode `review`, which this version cannot verify. Nothing starts rather than starting unapproved.',
+    about:
+      'The policy asks for approval mode `review`, which this version cannot verify. Nothing starts rather than starting unapproved.',
     wayOut: 'Use approval mode `merge` (the protected branch is the approval) until `review` is supported.',
   },
   UnsupportedPlatform: {
@@ -192,7 +197,8 @@ const reasonTable = {
   },
   // Ends that say "not done".
   Excluded: {
-    about: 'The node is left out by the policy, by the label `oakum.dev/patch: disabled`, or because it does not run Linux.',
+    about:
+      'The node is left out by the policy, by the label `oakum.dev/patch: disabled`, or because it does not run Linux.',
     wayOut: 'Change the label or the policy if it should be patched.',
   },
   SkippedByPerson: {
@@ -261,7 +267,8 @@ const reasonTable = {
     wayOut: 'Repair it on the node (`dpkg --configure -a`, `dnf check`), then commit a request.',
   },
   PlanRefused: {
-    about: 'What the package manager wanted to do is more than the policy allows (a protected package, a removal, another version).',
+    about:
+      'What the package manager wanted to do is more than the policy allows (a protected package, a removal, another version).',
     wayOut: 'The message names the package. Nothing was changed.',
   },
   LockMismatch: {
@@ -273,7 +280,8 @@ const reasonTable = {
     wayOut: 'The message names the package. Repair the node, uncordon it, then commit a request.',
   },
   RebootUnsafe: {
-    about: 'A reboot was refused because the node might not come up (unfinished packages, a kernel without its initrd).',
+    about:
+      'A reboot was refused because the node might not come up (unfinished packages, a kernel without its initrd).',
     wayOut: 'Repair what the message names, then commit a request.',
   },
   RebootDidNotHappen: {

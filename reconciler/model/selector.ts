@@ -22,7 +22,9 @@ const valuePattern = /^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
  * Parses a selector in the syntax of `kubectl -l` (equality and set based), e.g. `pool=web,tier in (a, b),!spot`.
  * Source: Kubernetes documentation, "Labels and Selectors".
  */
-export function parseSelector(text: string): { readonly ok: true; readonly selector: Selector } | { readonly ok: false; readonly message: string } {
+export function parseSelector(
+  text: string,
+): { readonly ok: true; readonly selector: Selector } | { readonly ok: false; readonly message: string } {
   const requirements: Requirement[] = [];
   for (const part of splitOutsideParentheses(text)) {
     const piece = part.trim();
@@ -58,7 +60,12 @@ function parseRequirement(piece: string): Requirement | string {
   const set = /^(\S+)\s+(in|notin)\s*\(([^()]*)\)$/.exec(piece);
   if (set) {
     const [, key = '', operator, list = ''] = set;
-    return checked(key, operator === 'in' ? 'In' : 'NotIn', list.split(',').map((value) => value.trim()), piece);
+    return checked(
+      key,
+      operator === 'in' ? 'In' : 'NotIn',
+      list.split(',').map((value) => value.trim()),
+      piece,
+    );
   }
   const equality = /^([^=!\s]+)\s*(==|=|!=)\s*([^=!\s]*)$/.exec(piece);
   if (equality) {
@@ -67,7 +74,8 @@ function parseRequirement(piece: string): Requirement | string {
   }
   const negated = /^!\s*(\S+)$/.exec(piece);
   const key = negated?.[1] ?? piece;
-  if (!namePattern.test(key)) return `"${piece}" is not a selector requirement; write key=value, key!=value, key in (a,b), key or !key`;
+  if (!namePattern.test(key))
+    return `"${piece}" is not a selector requirement; write key=value, key!=value, key in (a,b), key or !key`;
   return { key, operator: negated ? 'DoesNotExist' : 'Exists' };
 }
 

@@ -1,0 +1,120 @@
+// StatusDocument: what Oakum tells people about one cluster, before it is put into any form.
+import type { Problem } from './failure.ts';
+import type { RunState } from './ledger.ts';
+import type { NodePhase } from './node-phase.ts';
+import type { Reason } from './reason.ts';
+
+/** Everything that the status files of one cluster say. Times are RFC 3339 in UTC, to the second; nothing depends on "now". */
+export interface StatusDocument {
+  readonly cluster: string;
+  /** The config commit that this status answers to; empty when none was accepted yet. */
+  readonly observedCommit: string;
+  readonly conditions: readonly Condition[];
+  readonly policy:
+    | {
+        readonly name: string;
+        readonly schedule: string;
+        readonly windows: readonly string[];
+        readonly next: readonly string[];
+      }
+    | undefined;
+  /** Why nothing new starts, first reason first; empty: nothing holds. */
+  readonly holds: readonly { readonly reason: Reason; readonly message: string; readonly until: string | undefined }[];
+  readonly counts: {
+    readonly nodes: number;
+    readonly upToDate: number;
+    readonly pending: number;
+    readonly underWay: number;
+    readonly failed: number;
+    readonly excluded: number;
+  };
+  /** Newest first. */
+  readonly runs: readonly RunStatus[];
+  /** Newest first. */
+  readonly requests: readonly RequestStatus[];
+  /** Sorted by name. */
+  readonly nodes: readonly NodeStatus[];
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * `Ready`: the configuration is understood and nothing failed. `Progressing`: a run is under way. `Waiting`: something is due and held.
+ * A condition does not flap: `since` changes only with `status` or `reason`.
+ */
+export interface Condition {
+  readonly type: 'Ready' | 'Progressing' | 'Waiting';
+  readonly status: 'True' | 'False';
+  readonly reason: Reason;
+  readonly message: string;
+  readonly since: string;
+}
+
+export interface RunStatus {
+  readonly id: string;
+  readonly hash: string;
+  readonly trigger: string;
+  readonly action: 'patch' | 'reboot';
+  readonly state: RunState;
+  readonly reason: Reason;
+  readonly message: string;
+  readonly since: string;
+  readonly created: string;
+  readonly started: string | undefined;
+  readonly ended: string | undefined;
+  readonly commit: string;
+  readonly digest: string;
+  readonly why: string;
+  readonly counts: {
+    readonly total: number;
+    readonly patched: number;
+    readonly skipped: number;
+    readonly failed: number;
+    readonly waiting: number;
+  };
+  /** Nodes of this run; in the cluster's status only for runs that have not ended, in the archive always. */
+  readonly nodes: readonly RunNodeStatus[];
+}
+
+export interface RunNodeStatus {
+  readonly node: string;
+  readonly phase: NodePhase;
+  readonly reason: Reason;
+  readonly message: string;
+  readonly since: string;
+  readonly started: string | undefined;
+  readonly ended: string | undefined;
+  readonly applied: number;
+  readonly pending: number;
+  readonly rebooted: boolean;
+  readonly kernelBefore: string;
+  readonly kernelAfter: string;
+  /** `name from to`, sorted; undefined when the list was too long for the result. */
+  readonly packages: readonly string[] | undefined;
+}
+
+export interface RequestStatus {
+  readonly name: string;
+  readonly state: string;
+  readonly reason: Reason;
+  readonly message: string;
+  readonly since: string;
+  readonly run: string | undefined;
+}
+
+export interface NodeStatus {
+  readonly name: string;
+  readonly phase: NodePhase | 'Idle';
+  readonly reason: Reason;
+  readonly message: string;
+  readonly since: string | undefined;
+  readonly next: string;
+  readonly at: string | undefined;
+  readonly run: string | undefined;
+  readonly lastPatched: string | undefined;
+  readonly patchedVersion: string;
+  readonly osImage: string;
+  readonly kernel: string;
+  readonly pendingUpdates: number | undefined;
+  readonly rebootRequired: boolean;
+  readonly lastError: string;
+}
