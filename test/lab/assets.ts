@@ -1,0 +1,119 @@
+// Where the programs of the Kubernetes control plane are: an envtest folder, a disposable cluster, or our own cache.
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+/** One module under `tools/` and the programs that come from it. */
+export interface ToolModule {
+  /** The folder with go.mod and go.sum. */
+  readonly folder: string;
+  /** The module whose version counts, as go.mod requires it. */
+  readonly module: string;
+  readonly programs: readonly ToolProgram[];
+}
+
+/** One program: its file name and the Go package that it is built from. */
+export interface ToolProgram {
+  readonly name: string;
+  readonly package: string;
+  /** Needed for real nodes only. */
+  readonly nodeOnly: boolean;
+}
+
+const tools = resolve(import.meta.dirname, 'tools');
+
+export const kubernetes: ToolModule = {
+  folder: join(tools, 'kube'),
+  module: 'k8s.io/kubernetes',
+  programs: [
+    { name: 'kube-apiserver', package: 'k8s.io/kubernetes/cmd/kube-apiserver', nodeOnly: false },
+    { name: 'kube-controller-manager', package: 'k8s.io/kubernetes/cmd/kube-controller-manager', nodeOnly: false },
+    { name: 'kube-scheduler', package: 'k8s.io/kubernetes/cmd/kube-scheduler', nodeOnly: false },
+    { name: 'kubelet', package: 'k8s.io/kubernetes/cmd/kubelet', nodeOnly: true },
+  ],
+};
+
+export const etcd: ToolModule = {
+  folder: join(tools, 'etcd'),
+  module: 'go.etcd.io/etcd/server/v3',
+  programs: [{ name: 'etcd', package: 'go.etcd.io/etcd/server/v3', nodeOnly: false }],
+};
+
+/** Small: a folder that has these is enough for a control plane. */
+export const controlPlanePrograms = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const;
+
+/** The version that go.mod pins, with the leading `v`. */
+export function pinnedVersion(module: ToolModule): string {
+  const line = readFileSync(join(module.folder, 'go.mod'), 'utf8')
+    .split('\n')
+    .map((text) => text.trim().replace(/^require /, ''))
+    .find((text) => text.startsWith(`${module.module} v`));
+  const version = line?.split(' ')[1];
+  if (version === undefined) throw new Error(`${module.folder}/go.mod does not require ${module.module}`);
+  return version;
+}
+
+/**
+ * The folder of the cache that holds exactly what go.mod and go.sum pin: their digest is part of its name, so a changed pin never finds an old
+ * program.
+ */
+export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
+  const digest = createHash('sha256');
+  for (const module of [kubernetes, etcd])
+    for (const file of ['go.mod', 'go.sum']) digest.update(readFileSync(join(module.folder, file)));
+  const root = environment['OAKUM_CACHE'] ?? join(homedir(), '.cache', 'oakum');
+  return join(root, 'bin', `kubernetes-${pinnedVersion(kubernetes)}-${digest.digest('hex').slice(0, 8)}`);
+}
+
+/** What a suite runs against. */
+export type ClusterSource =
+  /** Programs in `folder`; `kubeControllers` says whether scheduler and controller manager are there too. */
+  | { readonly kind: 'programs'; readonly folder: string; readonly origin: string }
+  /** A cluster that somebody made for us to spoil. */
+  | { readonly kind: 'cluster'; readonly kubeconfigPath: string };
+
+/** Thrown when there is nothing to run against; the message is one sentence that says what to do. */
+export class NoClusterSource extends Error {
+  override readonly name = 'NoClusterSource';
+}
+
+/**
+ * Finds what to run against, in this order: `KUBEBUILDER_ASSETS` (a folder of envtest; controller manager and scheduler must be in it too),
+ * `OAKUM_E2E_KUBECONFIG` (a disposable cluster), the cache. Throws {@link NoClusterSource}.
+ */
+export function findClusterSource(environment: NodeJS.ProcessEnv = process.env): ClusterSource {
+  const assets = environment['KUBEBUILDER_ASSETS'];
+  if (assets !== undefined && assets !== '') {
+    const folder = resolve(assets);
+    // envtest itself ships etcd and kube-apiserver only; without the controllers no Job would ever get a pod.
+    const missing = missingPrograms(folder);
+    if (missing.length === 0) return { kind: 'programs', folder, origin: 'KUBEBUILDER_ASSETS' };
+    const cached = cacheFolder(environment);
+    if (missing.includes('etcd') || missing.includes('kube-apiserver') || missingPrograms(cached).length > 0)
+      throw new NoClusterSource(
+        `KUBEBUILDER_ASSETS=${folder} lacks ${missing.join(', ')}: add them, or unset it and run "node test/lab/install.ts".`,
+      );
+    return {
+      kind: 'programs',
+      folder: cached,
+      origin: `the cache, because KUBEBUILDER_ASSETS lacks ${missing.join(', ')}`,
+    };
+  }
+  const kubeconfigPath = environment['OAKUM_E2E_KUBECONFIG'];
+  if (kubeconfigPath !== undefined && kubeconfigPath !== '') {
+    if (!existsSync(kubeconfigPath))
+      throw new NoClusterSource(`OAKUM_E2E_KUBECONFIG names ${kubeconfigPath}, which does not exist.`);
+    return { kind: 'cluster', kubeconfigPath };
+  }
+  const folder = cacheFolder(environment);
+  if (missingPrograms(folder).length === 0) return { kind: 'programs', folder, origin: 'the cache' };
+  throw new NoClusterSource(
+    'No Kubernetes to test against: run "node test/lab/install.ts" once (it needs Go), or set KUBEBUILDER_ASSETS, or OAKUM_E2E_KUBECONFIG to the kubeconfig of a disposable cluster.',
+  );
+}
+
+/** Which of the control plane's programs `folder` lacks. */
+export function missingPrograms(folder: string, names: readonly string[] = controlPlanePrograms): string[] {
+  return names.filter((name) => !existsSync(join(folder, name)));
+}

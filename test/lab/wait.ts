@@ -1,0 +1,28 @@
+// Waiting with a limit and a sentence: every wait of the lab goes through here.
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * Calls `look` until it returns something other than undefined or false, and returns that. Throws after `limitMs` with `what` and, when the
+ * last look threw, its error as the cause.
+ */
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  limitMs = 30_000,
+  everyMs = 50,
+): Promise<T> {
+  const end = performance.now() + limitMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const found = await look();
+      if (found !== undefined && found !== false) return found;
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() > end)
+      throw new Error(`waited ${Math.round(limitMs / 1000)} s in vain: ${what}`, { cause: last });
+    await sleep(everyMs);
+  }
+}
