@@ -13,6 +13,7 @@ timed() { # NAME COMMAND...
   shift
   timed_from=$(clock)
   "$@"
+  # shellcheck disable=SC2034 # read in the next line
   timed_took=$(($(clock) - timed_from))
   eval "T_$timed_name=\$((\${T_$timed_name:-0} + timed_took))"
 }
@@ -44,7 +45,7 @@ worker_main() { # DIRECTORY
   os_judge
   BEFORE_STATE=$(osrelease_state)
   WORK=$STATE/runs/$OSP_RUN_ID
-  if ! (umask 077 && mkdir -p "$WORK" && echo "$OSP_MODE start" >"$WORK/phase"); then
+  if ! mkdir -p "$STATE" || ! (umask 077 && mkdir -p "$WORK" && echo "$OSP_MODE start" >"$WORK/phase"); then
     WORK=''
     fail DISK_FULL_VAR "cannot write below $STATE on the host; make room there and try again"
   fi
@@ -267,7 +268,7 @@ applied_list() {
 collect_after() {
   COLLECTED=yes
   applied_list
-  cp "$WORK/advisories.tsv" "$TMP/advisories.tsv" 2>/dev/null || : >"$TMP/advisories.tsv"
+  "${FAMILY}_advisories" applied >"$TMP/advisories.tsv" 2>/dev/null || :
   advisory_counts
   inventory_counts
   cut -f 1,3 "$TMP/applied.tsv" | LC_ALL=C sort >"$TMP/lock.out"
