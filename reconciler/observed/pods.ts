@@ -1,0 +1,39 @@
+// Pods: what a drain must know of a pod.
+import { mirrorPodAnnotation } from '../model/names.ts';
+import type { PodView } from '../model/observed.ts';
+import { fields, instant, isTrue, items, text, texts } from './raw.ts';
+
+/** The view of one Pod. */
+export function podView(raw: unknown): PodView {
+  const metadata = fields(raw, 'metadata');
+  const labels = texts(raw, 'metadata', 'labels');
+  return {
+    namespace: text(metadata, 'namespace'),
+    name: text(metadata, 'name'),
+    uid: text(metadata, 'uid'),
+    labels,
+    phase: text(fields(raw, 'status'), 'phase'),
+    ready: isTrue(raw, 'Ready'),
+    owner: controller(raw),
+    mirror: Object.hasOwn(texts(raw, 'metadata', 'annotations'), mirrorPodAnnotation),
+    localData: items(raw, 'spec', 'volumes').some(isOnDisk),
+    terminatingSince: instant(metadata, 'deletionTimestamp'),
+    virtualMachine: virtualMachine(labels),
+  };
+}
+
+function controller(raw: unknown): PodView['owner'] {
+  const owner = items(raw, 'metadata', 'ownerReferences').find((reference) => reference['controller'] === true);
+  return owner === undefined ? undefined : { kind: text(owner, 'kind'), name: text(owner, 'name') };
+}
+
+/** An emptyDir in memory is lost at every restart of the pod anyway; one on disk may hold data that somebody counts on. */
+function isOnDisk(volume: Readonly<Record<string, unknown>>): boolean {
+  return 'emptyDir' in volume && fields(volume, 'emptyDir')['medium'] !== 'Memory';
+}
+
+/** KubeVirt marks the pod that runs a virtual machine with its name (`kubevirt.io/domain` in older releases). */
+function virtualMachine(labels: Readonly<Record<string, string>>): string | undefined {
+  if (labels['kubevirt.io'] !== 'virt-launcher') return undefined;
+  return labels['vm.kubevirt.io/name'] ?? labels['kubevirt.io/domain'] ?? 'unnamed';
+}
