@@ -1,0 +1,134 @@
+// The Cluster port over the Kubernetes API: observes by lists or by watches, and acts.
+import type { Action } from '../model/action.ts';
+import { AdapterError } from '../model/failure.ts';
+import { jobNamespace } from '../model/names.ts';
+import type { BudgetView, JobView, ObserveInterest, PodView, RawCluster } from '../model/observed.ts';
+import type { ActionResult, Cluster } from '../ports.ts';
+import { act } from './kubernetes-actions.ts';
+import { listing, queries } from './kubernetes-source.ts';
+import type { ClusterOptions, Complaint, JobIdentity, Look, PodIdentity } from './kubernetes-source.ts';
+import { watching } from './kubernetes-watching.ts';
+import { list, read } from './kubernetes-calls.ts';
+
+/** How long a Job may be without a pod before the cluster's Events are read for the reason. */
+const noPodAfterMs = 20_000;
+/** The Events of one Job are read again at most this often. */
+const complaintsEveryMs = 15_000;
+
+/** Opens a cluster. Nothing is asked of the API server before the first call. */
+export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
+  options: ClusterOptions<Facts, Pod>,
+): Cluster {
+  const { views, clock } = options;
+  const namespace = options.namespace ?? jobNamespace;
+  const source = options.watch ? watching(options, namespace) : listing(options, namespace);
+  const { transport } = source;
+  const complaints = new Map<string, { readonly at: number; readonly found: readonly Complaint[] }>();
+  const finalPods = new Map<string, readonly Pod[]>();
+  let uid: string | undefined;
+
+  /** Why a Job has no pod: only Events tell (a forbidden pod leaves no condition on the Job). */
+  const complaintsOf = async (job: Facts, skew: number): Promise<readonly Complaint[]> => {
+    const now = clock.now();
+    if (now + skew - job.createdAt < noPodAfterMs) return [];
+    const known = complaints.get(job.uid);
+    if (known !== undefined && now - known.at < complaintsEveryMs) return known.found;
+    const found: Complaint[] = [];
+    const query = { fieldSelector: `involvedObject.uid=${job.uid}` };
+    await list(transport, `/api/v1/namespaces/${namespace}/events`, query, (raw) => found.push(views.complaint(raw)));
+    complaints.set(job.uid, { at: now, found });
+    return found;
+  };
+
+  /**
+   * The pods of a Job that has ended. Two watches do not keep step: the Job's end may arrive before its pod's, and a result that is merely
+   * late must not look like no result. So the pods are then read once more, and that answer is final.
+   */
+  const podsOf = async (job: Facts, seen: readonly Pod[]): Promise<readonly Pod[]> => {
+    const own = seen.filter((pod) => pod.job === job.uid);
+    if (job.end === undefined || own.some((pod) => pod.ended)) return own;
+    const known = finalPods.get(job.uid);
+    if (known !== undefined) return known;
+    const found: Pod[] = [];
+    const query = { labelSelector: `job-name=${job.name}` };
+    await list(transport, queries(namespace).pods.path, query, (raw) => found.push(views.jobPod(raw)));
+    finalPods.set(job.uid, found);
+    return found;
+  };
+
+  const jobsOf = async (look: Look<Facts, Pod>): Promise<JobView[]> => {
+    const jobs: JobView[] = [];
+    for (const job of look.jobs) {
+      const pods = await podsOf(job, look.pods);
+      const silent = job.end === undefined && pods.length === 0;
+      jobs.push(views.jobView(job, pods, silent ? await complaintsOf(job, look.clockSkewMs ?? 0) : []));
+    }
+    const present = new Set(look.jobs.map((job) => job.uid));
+    for (const memory of [complaints, finalPods])
+      for (const job of memory.keys()) if (!present.has(job)) memory.delete(job);
+    return jobs;
+  };
+
+  const podsOn = async (node: string): Promise<PodView[]> => {
+    const pods: PodView[] = [];
+    const query = { fieldSelector: `spec.nodeName=${node}` };
+    await list(
+      transport,
+      '/api/v1/pods',
+      query,
+      (raw) => pods.push(views.podView(raw)),
+      () => (pods.length = 0),
+    );
+    return pods.sort(byKey(({ namespace: of, name }) => `${of}/${name}`));
+  };
+
+  return {
+    identity: async () => {
+      if (uid !== undefined) return uid;
+      const kubeSystem = await read(transport, '/api/v1/namespaces/kube-system');
+      uid = kubeSystem?.metadata.uid;
+      if (uid === undefined)
+        throw new AdapterError(
+          'missing',
+          'NoKubeSystem',
+          'the cluster has no namespace kube-system, so it has no identity',
+        );
+      return uid;
+    },
+    observe: async (interest: ObserveInterest): Promise<RawCluster> => {
+      const look = await source.look();
+      const pods = new Map<string, readonly PodView[]>();
+      for (const node of interest.podsOn) pods.set(node, await podsOn(node));
+      const budgets: BudgetView[] = [];
+      if (interest.budgets)
+        await list(
+          transport,
+          '/apis/policy/v1/poddisruptionbudgets',
+          {},
+          (raw) => budgets.push(views.budgetView(raw)),
+          () => (budgets.length = 0),
+        );
+      return {
+        nodes: [...look.nodes].sort(byKey(({ name }) => name)),
+        jobs: (await jobsOf(look)).sort(byKey(({ name }) => name)),
+        pods,
+        budgets: budgets.sort(byKey(({ namespace: of, name }) => `${of}/${name}`)),
+        freeze: look.freeze,
+        clockSkewMs: look.clockSkewMs,
+      };
+    },
+    act: (action: Action): Promise<ActionResult> => act({ transport, namespace, now: clock.now() }, action),
+    changed: (timeoutMs, signal) => source.changed(timeoutMs, signal),
+    close: async () => {
+      await source.close();
+      await options.transport.close();
+    },
+  };
+}
+
+function byKey<Item>(key: (item: Item) => string): (a: Item, b: Item) => number {
+  return (a, b) => {
+    const [left, right] = [key(a), key(b)];
+    return left < right ? -1 : left > right ? 1 : 0;
+  };
+}
