@@ -1,0 +1,214 @@
+// The Lease port: one Oakum at a time acts on a cluster, by a coordination Lease that is renewed or lost.
+import { AdapterError } from '../model/failure.ts';
+import { fieldManager, jobNamespace, leaseName, managedBy, managedByLabel } from '../model/names.ts';
+import type { Clock, Lease, Log } from '../ports.ts';
+import { call, read, refusal } from './kubernetes-calls.ts';
+import type { KubeObject } from './kubernetes-calls.ts';
+import type { KubeRequest, Transport } from './kubernetes-transport.ts';
+
+export interface LeaseOptions {
+  /** Who we are; two processes never share one (pod name and a random part). */
+  readonly identity: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Namespace of the Lease; default `os-patch`. */
+  readonly namespace?: string;
+  /** Name of the Lease; default `oakum`. */
+  readonly name?: string;
+  /** How long a holder that is not heard of keeps it; default 30 s. */
+  readonly durationMs?: number;
+  /** How often it is renewed, and looked at while another holds it; default 5 s. */
+  readonly renewMs?: number;
+  /** A number in [0, 1) for the spread of the looks; default Math.random. */
+  readonly random?: () => number;
+  /** Called after the Lease was won or lost. */
+  readonly onChange?: (held: boolean) => void;
+}
+
+/** The spec of a Lease, as far as it is used. */
+interface LeaseSpec {
+  readonly holderIdentity?: string | null;
+  readonly leaseDurationSeconds?: number;
+  readonly acquireTime?: string | null;
+  readonly renewTime?: string | null;
+  readonly leaseTransitions?: number;
+}
+
+/** A renewal is worth nothing when it is answered later than this. */
+const requestMs = 5_000;
+
+/** MicroTime of the API: exactly six digits of a second, else the API server answers 400. */
+export function microTime(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.(\d{3})Z$/, '.$1000Z');
+}
+
+/**
+ * Begins to try for the Lease, and renews it until it is released.
+ *
+ * The clocks of two machines are never compared: another's Lease counts as expired when its record has not changed for its duration as measured
+ * here, from when this process saw it first (the rule of client-go's leaderelection). Ours counts from when the renewal that was answered last was
+ * sent, less a spare for one more request; so we stop before anybody else may begin.
+ */
+export function openLease(transport: Transport, options: LeaseOptions): Lease {
+  const { identity, clock, log } = options;
+  const namespace = options.namespace ?? jobNamespace;
+  const name = options.name ?? leaseName;
+  const durationMs = options.durationMs ?? 30_000;
+  const renewMs = options.renewMs ?? 5_000;
+  const spareMs = Math.min(requestMs, durationMs / 4);
+  const random = options.random ?? Math.random;
+  const collection = `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/leases`;
+  const path = `${collection}/${encodeURIComponent(name)}`;
+  const stop = new AbortController();
+  /** When the renewal that was answered last was sent; undefined: not ours. */
+  let renewedAt: number | undefined;
+  let current: KubeObject | undefined;
+  let observed: { readonly record: string; readonly at: number } | undefined;
+  let holder: string | undefined;
+  let told = false;
+
+  const held = (): boolean => renewedAt !== undefined && clock.now() - renewedAt < durationMs - spareMs;
+
+  const tell = (): void => {
+    const is = held();
+    if (is === told) return;
+    told = is;
+    log.info(
+      { lease: `${namespace}/${name}`, held: is, holder: holder ?? '' },
+      is ? 'the Lease is ours' : 'the Lease is not ours',
+    );
+    options.onChange?.(is);
+  };
+
+  const lose = (): void => {
+    renewedAt = undefined;
+    current = undefined;
+  };
+
+  const note = (lease: KubeObject): LeaseSpec => {
+    current = lease;
+    const spec = (lease['spec'] ?? {}) as LeaseSpec;
+    const record = JSON.stringify([spec.holderIdentity, spec.renewTime, spec.acquireTime, spec.leaseTransitions]);
+    if (observed?.record !== record) observed = { record, at: clock.now() };
+    holder = spec.holderIdentity || undefined;
+    return spec;
+  };
+
+  const specFor = (before: LeaseSpec | undefined, now: number): LeaseSpec => {
+    const still = before?.holderIdentity === identity;
+    return {
+      holderIdentity: identity,
+      leaseDurationSeconds: Math.ceil(durationMs / 1000),
+      acquireTime: still && before.acquireTime ? before.acquireTime : microTime(now),
+      renewTime: microTime(now),
+      leaseTransitions: (before?.leaseTransitions ?? 0) + (still || before === undefined ? 0 : 1),
+    };
+  };
+
+  const send = async (request: Omit<KubeRequest, 'timeoutMs' | 'urgent'>): Promise<KubeObject | undefined> => {
+    const response = await call(transport, { ...request, timeoutMs: requestMs, urgent: true }, [409]);
+    if (response.status === 409) {
+      // Somebody else was faster: what we know is not so any more.
+      lose();
+      log.debug({ lease: `${namespace}/${name}` }, refusal(request, response).message);
+      return undefined;
+    }
+    return response.body as KubeObject;
+  };
+
+  /** False when somebody else wrote in between. */
+  const write = async (): Promise<boolean> => {
+    const began = clock.now();
+    const spec = specFor(current === undefined ? undefined : (current['spec'] as LeaseSpec | undefined), began);
+    const base = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+    const lease =
+      current === undefined
+        ? await send({
+            method: 'POST',
+            path: `${collection}?fieldManager=${fieldManager}`,
+            body: { ...base, metadata: { name, namespace, labels: { [managedByLabel]: managedBy } }, spec },
+          })
+        : await send({
+            method: 'PUT',
+            path: `${path}?fieldManager=${fieldManager}`,
+            body: { ...base, metadata: current.metadata, spec: { ...(current['spec'] as object), ...spec } },
+          });
+    if (lease === undefined) return false;
+    note(lease);
+    // From the beginning of the request: it may have taken long, and the others count from when it was carried out.
+    renewedAt = began;
+    return true;
+  };
+
+  /**
+   * One look: renew what is ours, else take what is free or has expired. After a conflict it looks once more: the other writer may have been
+   * ourselves, by a request whose answer was lost.
+   */
+  const turn = async (again = true): Promise<void> => {
+    if (renewedAt === undefined || current === undefined) {
+      current = undefined;
+      const lease = await readUrgently();
+      if (lease !== undefined) {
+        const { holderIdentity, leaseDurationSeconds } = note(lease);
+        const theirs =
+          holderIdentity !== undefined &&
+          holderIdentity !== null &&
+          holderIdentity !== '' &&
+          holderIdentity !== identity;
+        const limitMs = (leaseDurationSeconds ?? durationMs / 1000) * 1000;
+        if (theirs && clock.now() - (observed?.at ?? 0) < limitMs) return;
+      }
+    }
+    if (!(await write()) && again) await turn(false);
+  };
+
+  const readUrgently = async (): Promise<KubeObject | undefined> => {
+    const urgent: Transport = {
+      ...transport,
+      request: (request) => transport.request({ ...request, timeoutMs: requestMs, urgent: true }),
+    };
+    return read(urgent, path);
+  };
+
+  const run = async (): Promise<void> => {
+    while (!stop.signal.aborted) {
+      try {
+        await turn();
+      } catch (error) {
+        const found = error instanceof AdapterError ? error : undefined;
+        // Not ours any more for certain; anything else runs out by itself.
+        if (found?.kind === 'denied' || found?.kind === 'missing' || found?.kind === 'conflict') lose();
+        log.warn(
+          { lease: `${namespace}/${name}`, code: found?.code ?? 'unknown' },
+          `the Lease could not be renewed: ${String(error)}`,
+        );
+      }
+      tell();
+      await clock.sleep(renewMs * (0.8 + 0.4 * random()), stop.signal);
+    }
+  };
+  const running = run();
+
+  return {
+    held: () => !stop.signal.aborted && held(),
+    holder: () => holder,
+    release: async () => {
+      stop.abort();
+      await running;
+      if (renewedAt === undefined || current === undefined) return;
+      const now = clock.now();
+      const spec: LeaseSpec = {
+        ...(current['spec'] as LeaseSpec),
+        holderIdentity: '',
+        renewTime: microTime(now),
+        leaseDurationSeconds: 1,
+      };
+      const base = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+      const { metadata } = current;
+      renewedAt = undefined;
+      holder = undefined;
+      await send({ method: 'PUT', path: `${path}?fieldManager=${fieldManager}`, body: { ...base, metadata, spec } });
+      tell();
+    },
+  };
+}
