@@ -5,7 +5,7 @@
 # files (apt_preferences(5)), never by the text of a sources file or by the suite's name, which changes when a release ages.
 
 apt_preflight() {
-  for apt_tool in apt-get apt apt-cache apt-mark dpkg dpkg-query dpkg-deb; do
+  for apt_tool in apt-get apt apt-cache dpkg dpkg-query dpkg-deb; do
     command -v "$apt_tool" >/dev/null 2>&1 || fail UNSUPPORTED_OS "$apt_tool is missing on this $OS_ID system"
   done
   if [ -n "$OSP_CVES$OSP_SEVERITY" ]; then
@@ -292,10 +292,15 @@ apt_simulate() {
   apt_rows "$TMP/simulate.out" >"$TMP/plan.tsv"
 }
 
-# Rows of `apt list --upgradable`: name, old, new, suites.
+# Rows of `apt list --upgradable`: name, old, new, suites. What is pending does not depend on the administrator's pins.
 apt_upgradable() { # PREFERENCES-FORM
   apt_preferences "$1" >"$TMP/preferences"
-  apt_quiet apt list --upgradable 2>/dev/null | awk -v native="$APT_NATIVE" '/\[upgradable from: / {
+  apt_parts=/etc/apt/preferences.d
+  if [ "$1" = pending ]; then
+    apt_parts=$TMP/no-preferences
+    mkdir -p "$apt_parts"
+  fi
+  apt_quiet apt -o Dir::Etc::PreferencesParts="$apt_parts" list --upgradable 2>/dev/null | awk -v native="$APT_NATIVE" '/\[upgradable from: / {
     split($1, part, "/"); name = part[1]; if ($3 != native && $3 != "all") name = name ":" $3
     old = $NF; sub(/\]$/, "", old); print name "\t" old "\t" $2 "\t" part[2] }' | LC_ALL=C sort
 }
@@ -304,7 +309,8 @@ apt_plan() {
   : >"$TMP/apt.extra"
   : >"$TMP/apt.why"
   apt_targets
-  apt-mark showhold 2>/dev/null | sed "s/:$APT_NATIVE\$//" | LC_ALL=C sort >"$TMP/held"
+  dpkg-query -W -f '${db:Status-Abbrev}\t${binary:Package}\n' |
+    awk -F'\t' -v native="$APT_NATIVE" '$1 ~ /^h/ { sub(":" native "$", "", $2); print $2 }' >"$TMP/held"
   apt_simulate
   apt_upgradable plan >"$TMP/candidates.tsv"
   apt_dependencies

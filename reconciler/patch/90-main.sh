@@ -299,10 +299,10 @@ patch_answer() {
   reboot_words
 }
 
-# Files that a package brought anew and that lie beside the administrator's own.
+# Files that a package brought anew and that lie beside the administrator's own. They keep the package's time, hence the change time.
 config_files() {
   [ -e "$WORK/before.tsv" ] || return 0
-  find /etc -newer "$WORK/before.tsv" \( -name '*.dpkg-dist' -o -name '*.dpkg-new' -o -name '*.ucf-dist' -o -name '*.rpmnew' -o -name '*.rpmsave' \) \
+  find /etc -cnewer "$WORK/before.tsv" \( -name '*.dpkg-dist' -o -name '*.dpkg-new' -o -name '*.ucf-dist' -o -name '*.rpmnew' -o -name '*.rpmsave' \) \
     2>/dev/null | LC_ALL=C sort >"$TMP/conf.txt"
 }
 

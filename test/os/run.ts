@@ -1,0 +1,60 @@
+// The tests on real package managers: says what is missing, or runs them and ends with "N passed, N failed".
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { installed, run } from './commands.ts';
+import { CACHE } from './roots.ts';
+
+// Command, and the Debian package that has it.
+const NEEDED: readonly (readonly [string, string])[] = [
+  ['mmdebstrap', 'mmdebstrap'],
+  ['apt-ftparchive', 'apt-utils'],
+  ['dpkg-deb', 'dpkg'],
+  ['gpg', 'gnupg'],
+  ['shellcheck', 'shellcheck'],
+  ['busybox', 'busybox'],
+  ['unshare', 'util-linux'],
+  ['dnf', 'dnf'],
+  ['rpmbuild', 'rpm'],
+  ['createrepo_c', 'createrepo-c'],
+];
+
+const missing: string[] = [];
+for (const [command, name] of NEEDED) if (!(await installed(command))) missing.push(name);
+if (process.getuid?.() !== 0) {
+  console.error('test:os must run as root: it mounts overlays and enters system roots.');
+  process.exit(1);
+}
+if (missing.length > 0) {
+  console.error(`test:os needs these Debian packages, which are not installed: ${missing.join(' ')}`);
+  process.exit(1);
+}
+
+mkdirSync(CACHE, { recursive: true });
+// What an interrupted run left: mounts first, then the files.
+const mounts = await run('sh', ['-c', 'cut -d" " -f2 /proc/mounts | grep -F "$1/work/" | sort -r', 'sh', CACHE]);
+for (const mount of mounts.stdout.split('\n').filter((line) => line !== '')) await run('umount', ['-l', mount]);
+rmSync(join(CACHE, 'work'), { recursive: true, force: true });
+
+const report = join(CACHE, 'report.json');
+const root = new URL('../..', import.meta.url).pathname;
+const ended = spawnSync(
+  process.execPath,
+  [
+    join(root, 'node_modules/vitest/vitest.mjs'),
+    'run',
+    '--config',
+    'test/os/vitest.config.ts',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...process.argv.slice(2),
+  ],
+  { cwd: root, stdio: 'inherit' },
+);
+const counts = JSON.parse(readFileSync(report, 'utf8')) as {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+};
+console.log(`${String(counts.numPassedTests)} passed, ${String(counts.numFailedTests)} failed`);
+process.exit(ended.status ?? 1);
