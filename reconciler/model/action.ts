@@ -50,6 +50,11 @@ export type Action =
       readonly key: string;
     };
 
+/** Key under which the answer to an eviction is remembered: a dry run and the real one are two questions. */
+export function evictionKey(podUid: string, dryRun: boolean): string {
+  return dryRun ? `${podUid}?` : podUid;
+}
+
 /** A Job as it is sent to the API server: metadata and spec of `batch/v1`. */
 export interface JobManifest {
   readonly apiVersion: 'batch/v1';

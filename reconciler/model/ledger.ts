@@ -113,8 +113,10 @@ export interface NodeRecord {
   /** When the node left Pending. */
   readonly startedAt: number | undefined;
   readonly endedAt: number | undefined;
-  /** Number of the Job of this phase, from 1; a new Job has a new number. */
+  /** Number of the Job, from 1; it only grows, so that every Job of the run on this node has a name of its own. */
   readonly attempt: number;
+  /** Which try of the present phase this is, from 1. */
+  readonly tries: number;
   /** Do nothing on the node before this instant (back-off). */
   readonly notBefore: number | undefined;
   /** The cordon is ours: set before cordoning, cleared after uncordoning. */
@@ -137,17 +139,32 @@ export interface NodeRecord {
   readonly patch: PatchResult | undefined;
   /** The run label is on the node; when it disappears afterwards, a person has reset the node. */
   readonly marked: boolean;
-  /** How the failed node's cordon ends: true keeps it. */
-  readonly quarantine: boolean;
+  /** How often a drain ran into its timeout in this run. */
+  readonly drainTries: number;
+  /** What the node becomes once it is uncordoned; set before Uncordoning. */
+  readonly outcome: Outcome | undefined;
+}
+
+/** An end (or, for a drain that will be tried again, Pending) that waits for the uncordon. */
+export interface Outcome {
+  readonly phase: 'Pending' | 'Patched' | 'Skipped' | 'Failed';
+  readonly reason: Reason;
+  readonly message: string;
 }
 
 export interface NodeHistory {
   readonly uid: string;
+  /** Last time that updates were installed and verified. */
   readonly lastPatched: number | undefined;
+  /** Last time that a run found the node patched or up to date: the age that orders nodes. */
+  readonly lastChecked: number | undefined;
   readonly patchedVersion: string;
   readonly lastRun: string;
   /** Reason and message of the last failure; empty after a success. */
   readonly lastError: string;
+  /** Our cordon stays on the node, and why; cleared when a person uncordons it or a later run ends well. */
+  readonly quarantine:
+    { readonly run: string; readonly reason: Reason; readonly message: string; readonly since: number } | undefined;
   /** When reboots were asked for, newest last, at most ten. */
   readonly reboots: readonly number[];
   /** How long the node's last ways through a run took, milliseconds, newest last, at most five. */

@@ -28,6 +28,8 @@ export interface Observed extends RawCluster {
   readonly clusterUid: string;
   /** What the API answered to evictions of this process, by pod UID: why a drain waits. Lost on a restart, learnt again. */
   readonly evictions: ReadonlyMap<string, EvictionAnswer>;
+  /** What the API server refused this process to do for a node, by node name, as a sentence. */
+  readonly refusals: ReadonlyMap<string, string>;
 }
 
 export interface EvictionAnswer {

@@ -151,8 +151,8 @@ const reasonTable = {
     wayOut: 'Wait.',
   },
   NotYet: {
-    about: 'The request says not before a later time.',
-    wayOut: 'Wait for the time in the message.',
+    about: 'Its time has not come: the next slot of the schedule, or `notBefore` of the request, is later.',
+    wayOut: 'Wait for the time in the message, or commit a request.',
   },
   Working: {
     about: 'Work on the node is going on.',

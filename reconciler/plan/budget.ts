@@ -1,0 +1,237 @@
+// How many nodes may be out, and which waiting node is next.
+import type { NodeHistory, NodeRecord, RunRecord } from '../model/ledger.ts';
+import type { NodeView } from '../model/observed.ts';
+import type { Quantity } from '../model/policy.ts';
+import { spellDuration } from '../model/duration.ts';
+import type { Hold } from '../model/reason.ts';
+import { underWay } from './records.ts';
+
+/** Seats of a budget for a run of `total` nodes: a percentage is rounded down, and there is always one. */
+export function seatLimit(quantity: Quantity, total: number): number {
+  const wanted = quantity.kind === 'count' ? quantity.value : Math.floor((total * quantity.value) / 100);
+  return Math.max(1, wanted);
+}
+
+/** A node that is out without a run of ours: not Ready, or lost. */
+export function unhealthy(node: NodeView): boolean {
+  return !node.ready;
+}
+
+/** Which nodes may start now, and why each of the others waits. */
+export interface Seating {
+  readonly start: readonly string[];
+  readonly holds: ReadonlyMap<string, Hold>;
+}
+
+export interface SeatingInput {
+  readonly now: number;
+  readonly run: RunRecord;
+  /** Selected nodes in the order of their turn. */
+  readonly turn: readonly NodeView[];
+  /** All nodes of the cluster. */
+  readonly nodes: readonly NodeView[];
+  readonly history: Readonly<Record<string, NodeHistory>>;
+  readonly nodesPerHour: number | undefined;
+}
+
+/**
+ * Gives the free seats to waiting nodes in the order of their turn. Out are: nodes under way, nodes that keep our cordon, nodes that are not
+ * Ready. Never two zones at once where a topology key is set; control-plane nodes one at a time and alone; the canary first, then its soak.
+ */
+export function seat(input: SeatingInput): Seating {
+  const { run, turn, now } = input;
+  const { rollout } = run.spec.policy;
+  const holds = new Map<string, Hold>();
+  const start: string[] = [];
+  const working = underWay(run);
+  const busy = new Set(working.map((record) => record.node));
+  const out = input.nodes.filter(
+    (node) =>
+      !busy.has(node.name) &&
+      turn.some((one) => one.uid === node.uid) &&
+      (unhealthy(node) || input.history[node.name]?.quarantine !== undefined),
+  );
+  const limit = seatLimit(rollout.concurrency, turn.length);
+  const canary = canaryHold(run, now);
+  const soak = soakHold(run, now);
+  const ceiling = hourlyHold(input);
+  let zone = working[0]?.zone;
+  let controlPlane = working.some((record) => record.controlPlane);
+  const waiting = turn.filter((node) => run.nodes[node.name]?.phase === 'Pending');
+  const workersWait = waiting.some((node) => !node.controlPlane);
+  const controlPlanesWait = waiting.some((node) => node.controlPlane);
+
+  for (const node of waiting) {
+    const record = run.nodes[node.name];
+    if (!record) continue;
+    const taken = busy.size + start.length + out.filter((one) => one.uid !== node.uid).length;
+    const hold =
+      retryHold(record, now) ??
+      notReadyHold(node) ??
+      ceiling ??
+      canary.hold ??
+      soak ??
+      turnOfControlPlane(node, {
+        rollout,
+        working,
+        started: start.length,
+        controlPlane,
+        workersWait,
+        controlPlanesWait,
+      }) ??
+      loneControlPlane(node, input.nodes, rollout.allowSingleControlPlane) ??
+      roomHold(taken, Math.min(limit, canary.seats ?? limit), [...busy, ...start], out) ??
+      zoneHold(record, zone, rollout.topologyKey, busy.size + start.length);
+    if (hold) {
+      holds.set(node.name, hold);
+      continue;
+    }
+    start.push(node.name);
+    zone ??= record.zone;
+    controlPlane ||= node.controlPlane;
+  }
+  return { start, holds };
+}
+
+function retryHold(record: NodeRecord, now: number): Hold | undefined {
+  if (record.notBefore === undefined || record.notBefore <= now) return undefined;
+  return { reason: record.reason, message: record.message, until: record.notBefore };
+}
+
+function notReadyHold(node: NodeView): Hold | undefined {
+  return node.ready
+    ? undefined
+    : { reason: 'NotReady', message: `the node is not Ready (${node.readyReason})`, until: undefined };
+}
+
+/** A ceiling of the deployment that no policy can exceed. */
+function hourlyHold(input: SeatingInput): Hold | undefined {
+  const { nodesPerHour, now } = input;
+  if (nodesPerHour === undefined) return undefined;
+  const hourAgo = now - 3_600_000;
+  const started = Object.values(input.run.nodes)
+    .map((record) => record.startedAt)
+    .filter((at): at is number => at !== undefined && at > hourAgo)
+    .sort((a, b) => a - b);
+  if (started.length < nodesPerHour) return undefined;
+  return {
+    reason: 'NoRoomInBudget',
+    message: `${started.length} nodes were begun in the last hour and the deployment allows ${nodesPerHour}`,
+    until: (started[0] ?? now) + 3_600_000,
+  };
+}
+
+/** The first nodes go alone; then their soak must pass. */
+function canaryHold(
+  run: RunRecord,
+  now: number,
+): { readonly hold: Hold | undefined; readonly seats: number | undefined } {
+  const { canary } = run.spec.policy.rollout;
+  if (!canary) return { hold: undefined, seats: undefined };
+  const done = Object.values(run.nodes).filter((record) => record.phase === 'Patched');
+  const working = underWay(run);
+  if (done.length >= canary.nodes) {
+    const canaries = done
+      .map((record) => record.endedAt ?? now)
+      .sort((a, b) => a - b)
+      .slice(0, canary.nodes);
+    const until = (canaries.at(-1) ?? now) + canary.soakMs;
+    if (now >= until) return { hold: undefined, seats: undefined };
+    return {
+      hold: {
+        reason: 'Soaking',
+        message: `the canary is done and must stay well for ${spellDuration(canary.soakMs)}`,
+        until,
+      },
+      seats: undefined,
+    };
+  }
+  if (done.length + working.length >= canary.nodes) {
+    return {
+      hold: {
+        reason: 'Soaking',
+        message: `the canary goes first (${done.length} of ${canary.nodes} done)`,
+        until: undefined,
+      },
+      seats: undefined,
+    };
+  }
+  return { hold: undefined, seats: canary.nodes - done.length };
+}
+
+/** The rest between one node's end and the next one's start; nodes that were not disturbed do not count. */
+function soakHold(run: RunRecord, now: number): Hold | undefined {
+  const { soakMs } = run.spec.policy.rollout;
+  const ends = Object.values(run.nodes)
+    .filter((record) => record.endedAt !== undefined && record.phase !== 'Skipped')
+    .map((record) => record.endedAt ?? 0);
+  if (soakMs === 0 || ends.length === 0) return undefined;
+  const until = Math.max(...ends) + soakMs;
+  return now >= until
+    ? undefined
+    : { reason: 'Soaking', message: `rests ${spellDuration(soakMs)} after the node before`, until };
+}
+
+interface ControlPlaneTurn {
+  readonly rollout: RunRecord['spec']['policy']['rollout'];
+  readonly working: readonly NodeRecord[];
+  readonly started: number;
+  readonly controlPlane: boolean;
+  readonly workersWait: boolean;
+  readonly controlPlanesWait: boolean;
+}
+
+function turnOfControlPlane(node: NodeView, turn: ControlPlaneTurn): Hold | undefined {
+  const say = (message: string): Hold => ({ reason: 'ControlPlaneWaits', message, until: undefined });
+  if (turn.controlPlane) return say('a control-plane node is under way, and it goes alone');
+  if (node.controlPlane) {
+    if (turn.rollout.controlPlane === 'last' && turn.workersWait) return say('control-plane nodes go last');
+    if (turn.working.length + turn.started > 0)
+      return say('a control-plane node goes alone; another node is under way');
+  } else if (turn.rollout.controlPlane === 'first' && turn.controlPlanesWait)
+    return say('control-plane nodes go first');
+  return undefined;
+}
+
+/** A control-plane node goes only if another one stays, and only while all others are Ready: etcd must keep its quorum. */
+function loneControlPlane(node: NodeView, nodes: readonly NodeView[], allowSingle: boolean): Hold | undefined {
+  if (!node.controlPlane) return undefined;
+  const others = nodes.filter((other) => other.controlPlane && other.uid !== node.uid);
+  if (others.length === 0) {
+    return allowSingle
+      ? undefined
+      : { reason: 'SingleControlPlane', message: 'the node is the only control-plane node', until: undefined };
+  }
+  const down = others.find((other) => !other.ready || other.unschedulable);
+  return (
+    down && {
+      reason: 'ClusterUnhealthy',
+      message: `control-plane node ${down.name} is ${down.ready ? 'cordoned' : 'not Ready'}; no other one is touched`,
+      until: undefined,
+    }
+  );
+}
+
+function roomHold(taken: number, limit: number, busy: readonly string[], out: readonly NodeView[]): Hold | undefined {
+  if (taken < limit) return undefined;
+  const names = [...busy, ...out.map((node) => `${node.name} (${node.ready ? 'quarantined' : 'not Ready'})`)];
+  return {
+    reason: 'NoRoomInBudget',
+    message: `${taken} of ${limit} allowed out: ${names.slice(0, 5).join(', ')}${names.length > 5 ? ' …' : ''}`,
+    until: undefined,
+  };
+}
+
+function zoneHold(
+  record: NodeRecord,
+  zone: string | undefined,
+  topologyKey: string | undefined,
+  busy: number,
+): Hold | undefined {
+  if (topologyKey === undefined || busy === 0 || zone === undefined || record.zone === zone) return undefined;
+  return {
+    reason: 'OtherZone',
+    message: `nodes of ${topologyKey}=${zone || '(none)'} are under way; this one is in ${record.zone || '(none)'}`,
+    until: undefined,
+  };
+}

@@ -1,0 +1,168 @@
+// What may stop a run: one ordered list of questions, the first "no" is shown.
+import type { RunRecord } from '../model/ledger.ts';
+import { freezeAnnotation } from '../model/names.ts';
+import { spellDuration } from '../model/duration.ts';
+import type { Policy } from '../model/policy.ts';
+import type { Hold } from '../model/reason.ts';
+import { formatInZone } from '../model/wall-clock.ts';
+import { freezeAt, nextAllowed, nextOpening, windowAt } from '../model/window.ts';
+import { seatLimit, unhealthy } from './budget.ts';
+import type { PlanInput } from './input.ts';
+import { selectedNodes } from './select.ts';
+
+const none = undefined;
+
+/** What holds the whole cluster: with any of these nothing new is registered or started, whatever is due. */
+export function clusterHolds(input: PlanInput): Hold[] {
+  const holds: Hold[] = [];
+  const { desired } = input;
+  const say = (reason: Hold['reason'], message: string, until?: number): void =>
+    void holds.push({ reason, message, until });
+  if (input.sourceHold) holds.push(input.sourceHold);
+  if (desired && desired.problems.length > 0) {
+    const [first] = desired.problems;
+    const more = desired.problems.length - 1;
+    say(
+      'ConfigInvalid',
+      `${first ? `${first.file}:${first.line}:${first.column}: ${first.message}` : ''}${more > 0 ? ` (and ${more} more)` : ''}`,
+    );
+  }
+  if (input.commit !== undefined && desired?.policy === undefined && holds.length === 0) {
+    say(
+      'NoPolicy',
+      desired ? 'there is no policy.yaml for this cluster' : 'the config repository has no folder for this cluster',
+    );
+  }
+  const platform = desired?.settings.platform;
+  if (platform === 'imported' || platform === 'eks' || platform === 'aks' || platform === 'gke') {
+    say('UnsupportedPlatform', `cluster.yaml says platform "${platform}"; nodes there are not patched in place`);
+  }
+  if (desired?.policy) {
+    const fields = unsupported(desired.policy);
+    if (fields.length > 0) say('UnsupportedFeature', `not carried out by this version: ${fields.join(', ')}`);
+    const { mode } = desired.policy.approval;
+    if (mode === 'review' || input.settings.approvalFloor === 'review') {
+      say(
+        'ApprovalUnsupported',
+        mode === 'review' ? 'the policy says approval.mode "review"' : 'the deployment demands approval mode "review"',
+      );
+    } else if (mode === 'none' && input.settings.approvalFloor === 'merge') {
+      say('AwaitingApproval', 'the policy says approval.mode "none" and the deployment demands at least "merge"');
+    }
+  }
+  return holds;
+}
+
+/** Fields of the policy that would change what happens and that this version does not carry out. */
+export function unsupported(policy: Policy): string[] {
+  const fields: string[] = [];
+  if (policy.strategy === 'Replace') fields.push('strategy: Replace');
+  if (policy.onBoot.enabled) fields.push('onBoot');
+  if (policy.hooks.before.length + policy.hooks.after.length > 0) fields.push('hooks');
+  if (policy.gates.length > 0) fields.push('gates');
+  if (policy.updates.lock) fields.push('updates.lock');
+  if (policy.updates.minAgeMs > 0) fields.push('updates.minAge');
+  if (policy.maxAge !== undefined) fields.push('maxAge');
+  return fields;
+}
+
+/** A freeze in force: no node starts and no reboot is asked for. The newest word counts, whatever the run's spec says. */
+export function frozen(input: PlanInput): Hold | undefined {
+  const { desired, observed, now } = input;
+  if (observed.freeze !== undefined) {
+    return {
+      reason: 'Frozen',
+      message: `annotation ${freezeAnnotation} on namespace ${input.settings.jobNamespace}${observed.freeze ? `: ${observed.freeze}` : ''}`,
+      until: none,
+    };
+  }
+  if (desired?.frozen) {
+    return {
+      reason: 'Frozen',
+      message:
+        desired.frozen === 'fleet'
+          ? 'the file FREEZE is in the root of the config repository'
+          : `the file clusters/${desired.name}/FREEZE is in the config repository`,
+      until: none,
+    };
+  }
+  const freeze = desired?.policy ? freezeAt(desired.policy.freezes, now) : undefined;
+  return freeze && { reason: 'Frozen', message: `freeze "${freeze.reason}" of the policy`, until: freeze.until };
+}
+
+/** What may stop a run from starting a node, in the order in which it is asked. */
+const gates: readonly ((input: PlanInput, run: RunRecord) => Hold | undefined)[] = [
+  // A person has said: nothing.
+  suspended,
+  // A freeze beats a window, and a window beats a request.
+  (input) => frozen(input),
+  (input, run) => outsideWindow(input, run),
+  // Only a healthy cluster begins a run; one that is under way counts its unhealthy nodes in the budget.
+  (input, run) => (run.startedAt === undefined ? clusterUnhealthy(input, run) : undefined),
+];
+
+/** The first "no", or undefined when a node may start. */
+export function gateHold(input: PlanInput, run: RunRecord): Hold | undefined {
+  for (const gate of gates) {
+    const hold = gate(input, run);
+    if (hold) return hold;
+  }
+  return undefined;
+}
+
+function suspended(input: PlanInput): Hold | undefined {
+  const by = input.fleet.suspend
+    ? 'oakum.yaml'
+    : input.desired?.settings.suspend
+      ? 'cluster.yaml'
+      : input.desired?.policy?.suspend
+        ? 'policy.yaml'
+        : undefined;
+  return by === undefined ? undefined : { reason: 'Suspended', message: `${by} says suspend: true`, until: none };
+}
+
+/**
+ * Windows of the run's spec and of the policy as it is now: a change in the middle of a run can only tighten it. A node starts only if it
+ * can be expected to finish inside.
+ */
+function outsideWindow(input: PlanInput, run: RunRecord): Hold | undefined {
+  const { now } = input;
+  for (const policy of [run.spec.policy, input.desired?.policy]) {
+    if (!policy || policy.windows.length === 0) continue;
+    const zone = policy.windows[0]?.timeZone ?? 'UTC';
+    const open = windowAt(policy.windows, now);
+    const next =
+      nextAllowed(policy.windows, policy.freezes, open ? open.closes : now) ?? nextOpening(policy.windows, now);
+    const opens = next === undefined ? 'no opening is in sight' : `the next one opens ${formatInZone(next, zone)}`;
+    if (!open) return { reason: 'OutsideWindow', message: opens, until: next };
+    const expected = expectedDuration(input);
+    if (expected !== undefined && now + expected > open.closes) {
+      return {
+        reason: 'WindowTooShort',
+        message: `the window closes ${formatInZone(open.closes, zone)} and a node takes about ${spellDuration(expected)}; ${opens}`,
+        until: next,
+      };
+    }
+  }
+  return undefined;
+}
+
+/** Ninetieth percentile of past durations of this cluster's nodes; undefined while nothing is known. */
+export function expectedDuration(input: PlanInput): number | undefined {
+  const known = Object.values(input.ledger?.history ?? {}).flatMap((history) => history.durations);
+  if (known.length === 0) return undefined;
+  known.sort((a, b) => a - b);
+  return known[Math.min(known.length - 1, Math.floor(known.length * 0.9))];
+}
+
+function clusterUnhealthy(input: PlanInput, run: RunRecord): Hold | undefined {
+  const selected = selectedNodes(run, input.observed.nodes);
+  const down = selected.filter((node) => unhealthy(node)).map((node) => node.name);
+  const limit = seatLimit(run.spec.policy.rollout.concurrency, selected.length);
+  if (down.length < limit || down.length === 0) return undefined;
+  return {
+    reason: 'ClusterUnhealthy',
+    message: `${down.length} of ${selected.length} nodes are not Ready (${down.slice(0, 5).join(', ')}) and the budget is ${limit}`,
+    until: none,
+  };
+}

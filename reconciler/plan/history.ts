@@ -1,0 +1,97 @@
+// What is remembered of a node across runs, updated at the moments that matter.
+import type { NodeHistory, NodeRecord, RunRecord } from '../model/ledger.ts';
+
+/** A node of which nothing is known yet. */
+export function noHistory(uid: string): NodeHistory {
+  return {
+    uid,
+    lastPatched: undefined,
+    lastChecked: undefined,
+    patchedVersion: '',
+    lastRun: '',
+    lastError: '',
+    quarantine: undefined,
+    reboots: [],
+    durations: [],
+    pending: undefined,
+  };
+}
+
+/** The history after a record has changed; undefined when nothing that is remembered has changed. */
+export function remember(
+  known: NodeHistory | undefined,
+  before: NodeRecord | undefined,
+  after: NodeRecord,
+  run: RunRecord,
+  now: number,
+): NodeHistory | undefined {
+  const base = known?.uid === after.uid ? known : noHistory(after.uid);
+  let next = base;
+  if (after.download && after.download !== before?.download) {
+    const { pending, rebootRequired } = after.download;
+    next = {
+      ...next,
+      pending: {
+        count: pending,
+        since: pending === 0 ? undefined : (base.pending?.since ?? now),
+        at: now,
+        reboot: rebootRequired,
+      },
+    };
+  }
+  if (before?.phase === after.phase) return next === base ? undefined : next;
+  switch (after.phase) {
+    case 'Patched': {
+      const version = [after.patch?.os ?? after.download?.os, after.patch?.osVersion ?? after.download?.osVersion]
+        .filter(Boolean)
+        .join(' ');
+      const left = after.patch?.left ?? 0;
+      return {
+        ...next,
+        lastPatched: now,
+        lastChecked: now,
+        patchedVersion: [version, after.kernelAfter && `kernel ${after.kernelAfter}`].filter(Boolean).join(', '),
+        lastRun: run.hash,
+        lastError: '',
+        quarantine: undefined,
+        durations:
+          after.startedAt === undefined ? next.durations : [...next.durations, now - after.startedAt].slice(-5),
+        pending: {
+          count: left,
+          since: left === 0 ? undefined : (next.pending?.since ?? now),
+          at: now,
+          reboot: after.reason === 'RebootPending',
+        },
+      };
+    }
+    case 'Skipped':
+      if (after.reason !== 'UpToDate') return next === base ? undefined : next;
+      return { ...next, lastChecked: now, lastRun: run.hash, lastError: '' };
+    case 'Failed':
+      return { ...next, lastError: `${after.reason}: ${after.message}` };
+    case 'Quarantined':
+      return {
+        ...next,
+        lastError: `${after.reason}: ${after.message}`,
+        quarantine: { run: run.id, reason: after.reason, message: after.message, since: now },
+      };
+    case 'Pending':
+    case 'Preflight':
+    case 'Downloading':
+    case 'Cordoning':
+    case 'Draining':
+    case 'Patching':
+    case 'RebootPending':
+    case 'Rebooting':
+    case 'Rejoining':
+    case 'Verifying':
+    case 'Uncordoning':
+      return next === base ? undefined : next;
+  }
+}
+
+/** One more reboot was asked for. */
+export function rememberReboot(known: NodeHistory | undefined, record: NodeRecord, at: number): NodeHistory {
+  const base = known?.uid === record.uid ? known : noHistory(record.uid);
+  return { ...base, reboots: [...base.reboots, at].slice(-10) };
+}

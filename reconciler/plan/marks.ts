@@ -1,0 +1,142 @@
+// What is written on nodes: the ledger's facts where people and other programs look.
+import type { Action } from '../model/action.ts';
+import { digest } from '../model/digest.ts';
+import { iso } from '../model/instant.ts';
+import type { LedgerDocument, NodeRecord, RunRecord } from '../model/ledger.ts';
+import { runEnded } from '../model/ledger.ts';
+import {
+  lastErrorAnnotation,
+  lastPatchedAnnotation,
+  patchedVersionAnnotation,
+  pendingUpdatesAnnotation,
+  phaseLabel,
+  progressAnnotation,
+  runLabel,
+} from '../model/names.ts';
+import { isUnderWay } from '../model/node-phase.ts';
+import type { NodeView } from '../model/observed.ts';
+
+/** Actions that bring labels and annotations of the nodes to what the ledger says. Nothing to change: no action. */
+export function markActions(ledger: LedgerDocument, nodes: readonly NodeView[]): Action[] {
+  const open = Object.values(ledger.runs).find((run) => !runEnded(run.state) && run.startedAt !== undefined);
+  const actions: Action[] = [];
+  for (const node of nodes) {
+    const record = open?.nodes[node.name]?.uid === node.uid ? open.nodes[node.name] : undefined;
+    const { labels, annotations } = wantedMarks(ledger, node, open, record);
+    const labelChanges = differences(labels, node.labels);
+    const annotationChanges = differences(annotations, node.annotations);
+    if (Object.keys(labelChanges).length + Object.keys(annotationChanges).length === 0) continue;
+    actions.push({
+      kind: 'markNode',
+      node: node.name,
+      uid: node.uid,
+      labels: labelChanges,
+      annotations: annotationChanges,
+    });
+  }
+  return actions;
+}
+
+type Marks = Readonly<Record<string, string | null>>;
+
+function wantedMarks(
+  ledger: LedgerDocument,
+  node: NodeView,
+  run: RunRecord | undefined,
+  record: NodeRecord | undefined,
+): { labels: Marks; annotations: Marks } {
+  const known = ledger.history[node.name];
+  const history = known?.uid === node.uid ? known : undefined;
+  const working = record !== undefined && isUnderWay(record.phase);
+  const phase = working ? record.phase : history?.quarantine ? 'Quarantined' : null;
+  const version = history?.patchedVersion ? history.patchedVersion : null;
+  const pending = history?.pending;
+  return {
+    labels: {
+      [phaseLabel]: phase,
+      ...(history?.lastRun ? { [runLabel]: history.lastRun } : {}),
+    },
+    annotations: {
+      [progressAnnotation]: working && run ? progress(run, record) : null,
+      ...(history
+        ? {
+            [lastPatchedAnnotation]: history.lastPatched === undefined ? null : iso(history.lastPatched),
+            [patchedVersionAnnotation]: version,
+            [lastErrorAnnotation]: history.lastError,
+            [pendingUpdatesAnnotation]:
+              pending === undefined
+                ? null
+                : JSON.stringify({
+                    count: pending.count,
+                    oldestSince: pending.since === undefined ? null : iso(pending.since).slice(0, 10),
+                    scanned: iso(pending.at),
+                    rebootRequired: pending.reboot,
+                  }),
+          }
+        : {}),
+    },
+  };
+}
+
+function progress(run: RunRecord, record: NodeRecord): string {
+  return JSON.stringify({
+    run: run.id,
+    phase: record.phase,
+    since: iso(record.since),
+    bootIdBefore: record.bootIdBefore,
+    cordonedBy: record.cordoned ? 'oakum' : record.foreignCordon ? 'other' : '',
+    attempt: record.attempt,
+  });
+}
+
+function differences(wanted: Marks, found: Readonly<Record<string, string>>): Record<string, string | null> {
+  const changes: Record<string, string | null> = {};
+  for (const [key, value] of Object.entries(wanted)) {
+    const now = Object.hasOwn(found, key) ? found[key] : null;
+    if (now === value || (value === '' && now === null)) continue;
+    changes[key] = value;
+  }
+  return changes;
+}
+
+/** An Event on the node for what began or ended there in this pass. */
+export function eventFor(run: RunRecord, before: NodeRecord | undefined, after: NodeRecord): Action | undefined {
+  if (before?.phase === after.phase && before.attempt === after.attempt) return undefined;
+  if (before?.phase === after.phase) return undefined;
+  const told = eventText(after);
+  if (told === undefined) return undefined;
+  const [type, reason] = told;
+  return {
+    kind: 'event',
+    node: after.node,
+    uid: after.uid,
+    type,
+    reason,
+    message: `${after.message} (run ${run.id})`,
+    key: digest([run.id, after.node, after.uid, after.phase, after.since, after.attempt], 16),
+  };
+}
+
+function eventText(record: NodeRecord): readonly ['Normal' | 'Warning', string] | undefined {
+  switch (record.phase) {
+    case 'Cordoning':
+    case 'Draining':
+    case 'Patching':
+    case 'Rebooting':
+    case 'Rejoining':
+    case 'Patched':
+      return ['Normal', record.phase];
+    case 'Skipped':
+      return ['Normal', record.reason];
+    case 'Failed':
+    case 'Quarantined':
+      return ['Warning', record.reason];
+    case 'Pending':
+    case 'Preflight':
+    case 'Downloading':
+    case 'RebootPending':
+    case 'Verifying':
+    case 'Uncordoning':
+      return undefined;
+  }
+}

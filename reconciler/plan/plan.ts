@@ -1,0 +1,142 @@
+// The order of decisions for one cluster, nothing else.
+import type { Action } from '../model/action.ts';
+import type { LedgerDocument } from '../model/ledger.ts';
+import { domain } from '../model/names.ts';
+import type { ObserveInterest, Observed } from '../model/observed.ts';
+import type { Plan } from '../model/plan.ts';
+import type { Hold } from '../model/reason.ts';
+import { clusterHolds } from './gates.ts';
+import type { PlanInput } from './input.ts';
+import { markActions } from './marks.ts';
+import { chooseRun, endRuns, forgetRuns } from './runs.ts';
+import { moveRun } from './run-pass.ts';
+import { sweep } from './sweep.ts';
+import { registerTriggers } from './triggers.ts';
+import { tellNodes, upcomingRuns } from './verdicts.ts';
+
+/** Look again at least this often: a clock that jumped, an event that was lost. */
+const longestSleepMs = 10 * 60_000;
+
+/**
+ * One pass over one cluster: pure, deterministic, safe to repeat. The ledger in the answer must be written before the actions are done.
+ * Nodes under way always go on by the run's own spec; holds only stop what has not begun.
+ */
+export function planCluster(input: PlanInput): Plan {
+  const lost = ledgerLost(input);
+  if (lost) return idle(input, emptyLedger(input), [lost]);
+  let ledger = input.ledger ?? emptyLedger(input);
+  const holds = clusterHolds(input);
+  const readable =
+    input.sourceHold === undefined &&
+    !holds.some((hold) => hold.reason === 'ConfigInvalid') &&
+    input.commit !== undefined;
+
+  // What is wanted: slots and requests become runs, each exactly once.
+  if (readable) ledger = acceptCommit(registerTriggers(ledger, { ...input, ledger }), input);
+  // What has waited too long ends, with the reason that it waited for.
+  ledger = endRuns(ledger, input);
+  // At most one run is under way; the others wait for it.
+  ledger = chooseRun(ledger, input, holds);
+  // Nodes under way go on; free seats go to the next ones.
+  const moved = moveRun(ledger, input, holds);
+  ledger = moved.ledger;
+  // Cordons of ours without an owner are taken away; what a person undid is accepted.
+  const swept = sweep(ledger, input);
+  ledger = forgetRuns(swept.ledger, input);
+  // What is written on nodes follows the ledger.
+  const marks = markActions(ledger, input.observed.nodes);
+  const actions: Action[] = [...moved.actions, ...swept.actions, ...marks, ...moved.events];
+
+  const same = input.ledger !== undefined && ledger === input.ledger;
+  const told = tellNodes(ledger, input, holds, moved.holds);
+  const upcoming = upcomingRuns(input);
+  const times = [...holds, ...moved.holds.values()].map((hold) => hold.until).concat(moved.until, upcoming.wake);
+  return {
+    ledger: same && input.ledger ? input.ledger : ledger,
+    actions,
+    holds: [...holds, ...(moved.runHold ? [moved.runHold] : [])],
+    nodes: told,
+    upcoming: upcoming.slots,
+    wakeAt: Math.max(
+      input.now + 1,
+      Math.min(
+        input.now + longestSleepMs,
+        ...times.filter((at): at is number => at !== undefined && at > input.now),
+        ...(moved.again ? [input.now + 1] : []),
+      ),
+    ),
+  };
+}
+
+/** What the next pass needs to read beside what is watched: pods of nodes that are being emptied, or are about to be. */
+export function interestOf(ledger: LedgerDocument | undefined): ObserveInterest {
+  const podsOn: string[] = [];
+  for (const run of Object.values(ledger?.runs ?? {})) {
+    if (run.state !== 'Running' && run.state !== 'Paused') continue;
+    for (const record of Object.values(run.nodes))
+      if (record.phase === 'Cordoning' || record.phase === 'Draining') podsOn.push(record.node);
+  }
+  return { podsOn: podsOn.sort(), budgets: podsOn.length > 0 };
+}
+
+/** A cluster with marks of ours and no ledger, or with the ledger of another cluster: nothing is replayed. */
+function ledgerLost(input: PlanInput): Hold | undefined {
+  const { ledger, observed } = input;
+  if (ledger) {
+    if (ledger.clusterUid === observed.clusterUid) return undefined;
+    return {
+      reason: 'LedgerLost',
+      message: `the ledger belongs to another cluster (${ledger.clusterUid}); this one is ${observed.clusterUid}`,
+      until: undefined,
+    };
+  }
+  const marked = observed.nodes
+    .filter((node) => hasMarks(node.labels) || hasMarks(node.annotations))
+    .map((node) => node.name);
+  if (marked.length === 0) return undefined;
+  return {
+    reason: 'LedgerLost',
+    message: `${marked.length} nodes carry marks of Oakum (${marked.slice(0, 3).join(', ')}) and there is no ledger`,
+    until: undefined,
+  };
+}
+
+const marksOfOurs = ['run', 'phase', 'progress', 'cordoned-by', 'last-patched'].map((name) => `${domain}/${name}`);
+
+function hasMarks(fields: Readonly<Record<string, string>>): boolean {
+  return marksOfOurs.some((name) => Object.hasOwn(fields, name));
+}
+
+/** A ledger for a cluster that has none. */
+export function emptyLedger(input: {
+  readonly observed: Pick<Observed, 'clusterUid'>;
+  readonly now: number;
+}): LedgerDocument {
+  return {
+    version: 1,
+    clusterUid: input.observed.clusterUid,
+    startedAt: input.now,
+    accepted: undefined,
+    slot: undefined,
+    requests: {},
+    runs: {},
+    history: {},
+  };
+}
+
+function acceptCommit(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
+  if (input.commit === undefined || ledger.accepted?.commit === input.commit) return ledger;
+  return { ...ledger, accepted: { commit: input.commit, committedAt: input.committedAt } };
+}
+
+/** Nothing is decided and nothing is written; every node says why. */
+function idle(input: PlanInput, ledger: LedgerDocument, holds: Hold[]): Plan {
+  return {
+    ledger: input.ledger ?? ledger,
+    actions: [],
+    holds,
+    nodes: tellNodes(ledger, input, holds, new Map()),
+    upcoming: [],
+    wakeAt: input.now + longestSleepMs,
+  };
+}

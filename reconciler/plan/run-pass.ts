@@ -1,0 +1,280 @@
+// One pass over the run that is under way: nodes go on, free seats are given, the end is told.
+import type { Action } from '../model/action.ts';
+import type { LedgerDocument, NodeHistory, NodeRecord, RunRecord } from '../model/ledger.ts';
+import { runEnded } from '../model/ledger.ts';
+import { runLabel } from '../model/names.ts';
+import { isEnd, isUnderWay } from '../model/node-phase.ts';
+import type { JobView, NodeView } from '../model/observed.ts';
+import type { Hold } from '../model/reason.ts';
+import { seat } from './budget.ts';
+import { frozen, gateHold } from './gates.ts';
+import { remember, rememberReboot } from './history.ts';
+import type { PlanInput } from './input.ts';
+import { eventFor } from './marks.ts';
+import { atEnd, enter, failures, freshRecord, newRecord } from './records.ts';
+import { addRunIfChanged, endOf, withReason } from './runs.ts';
+import { byTurn, selectedNodes } from './select.ts';
+import { advance } from './steps.ts';
+
+export interface Moved {
+  readonly ledger: LedgerDocument;
+  readonly actions: readonly Action[];
+  readonly events: readonly Action[];
+  /** Why each waiting node of the run waits. */
+  readonly holds: ReadonlyMap<string, Hold>;
+  /** Why the run as a whole starts no node now. */
+  readonly runHold: Hold | undefined;
+  /** When some step wants to be looked at again. */
+  readonly until: readonly (number | undefined)[];
+  /** Something must be read before the pass can go on: look again at once. */
+  readonly again: boolean;
+}
+
+/** Moves the run that is under way, if there is one. */
+export function moveRun(ledger: LedgerDocument, input: PlanInput, holds: readonly Hold[]): Moved {
+  const active = Object.values(ledger.runs).find((run) => run.startedAt !== undefined && !runEnded(run.state));
+  if (!active)
+    return { ledger, actions: [], events: [], holds: new Map(), runHold: undefined, until: [], again: false };
+  const pass = new RunPass(ledger, active, input);
+  pass.takeIn();
+  pass.advanceNodes();
+  pass.startNodes(holds);
+  pass.finish();
+  return pass.moved();
+}
+
+/** Holds the run while it is rewritten node by node; nothing of it outlives the pass. */
+class RunPass {
+  private readonly input: PlanInput;
+  private readonly before: RunRecord;
+  private run: RunRecord;
+  private ledger: LedgerDocument;
+  private readonly byName: ReadonlyMap<string, NodeView>;
+  private readonly jobs: ReadonlyMap<string, JobView>;
+  private readonly actions: Action[] = [];
+  private readonly until: (number | undefined)[] = [];
+  private readonly holds = new Map<string, Hold>();
+  private runHold: Hold | undefined;
+  private lost: NodeRecord | undefined;
+  private again = false;
+
+  constructor(ledger: LedgerDocument, run: RunRecord, input: PlanInput) {
+    this.ledger = ledger;
+    this.run = run;
+    this.before = run;
+    this.input = input;
+    this.byName = new Map(input.observed.nodes.map((node) => [node.name, node]));
+    this.jobs = new Map(input.observed.jobs.map((job) => [job.name, job]));
+  }
+
+  /** Nodes that are gone leave, new ones come in, and a node whose label was taken away by a person is done again. */
+  takeIn(): void {
+    const { now } = this.input;
+    for (const record of Object.values(this.run.nodes)) {
+      const node = this.byName.get(record.node);
+      if (node?.uid === record.uid) {
+        this.noticeReset(record, node);
+        continue;
+      }
+      if (isEnd(record.phase)) continue;
+      this.set(
+        atEnd(
+          record,
+          'Skipped',
+          now,
+          'NodeGone',
+          node ? 'another node has this name now' : 'the node does not exist any more',
+        ),
+      );
+      for (const job of this.input.observed.jobs) {
+        if (job.nodeUid === record.uid && (job.state === 'waiting' || job.state === 'running'))
+          this.actions.push({ kind: 'deleteJob', name: job.name, uid: job.uid });
+      }
+    }
+    if (this.run.reason === 'Aborted') return;
+    for (const node of selectedNodes(this.run, this.input.observed.nodes)) {
+      const known = this.run.nodes[node.name];
+      if (known?.uid === node.uid) continue;
+      this.set(newRecord(node, this.run.spec.policy.rollout.topologyKey, now));
+    }
+  }
+
+  private noticeReset(record: NodeRecord, node: NodeView): void {
+    if (record.phase !== 'Patched') return;
+    const labelled = node.labels[runLabel] === this.run.hash;
+    if (labelled && !record.marked) this.set({ ...record, marked: true });
+    if (labelled || !record.marked) return;
+    this.set(freshRecord(record, this.input.now));
+    const history = this.ledger.history[node.name];
+    if (history) this.remember(node.name, { ...history, lastRun: '' });
+  }
+
+  /** Work that has begun goes on, whatever holds: only a freeze stops at the edge of a reboot. */
+  advanceNodes(): void {
+    const { input } = this;
+    const freeze = frozen(input);
+    for (const record of Object.values(this.run.nodes)) {
+      if (!isUnderWay(record.phase)) continue;
+      const node = this.byName.get(record.node);
+      if (!node) continue;
+      const result = advance({
+        now: input.now,
+        run: this.run,
+        record,
+        node,
+        history: this.ledger.history[record.node],
+        jobs: this.jobs,
+        pods: input.observed.pods.get(record.node),
+        budgets: input.observed.budgets,
+        evictions: input.observed.evictions,
+        refusal: input.observed.refusals.get(record.node),
+        settings: input.settings,
+        frozen: freeze,
+      });
+      this.set(result.record);
+      this.actions.push(...result.actions);
+      this.until.push(result.until);
+      if (result.until === input.now) this.again = true;
+      if (result.stopRun) this.lost = result.record;
+      const history = this.ledger.history[record.node];
+      if (result.rebooted !== undefined) this.remember(record.node, rememberReboot(history, record, result.rebooted));
+    }
+  }
+
+  /** Gives free seats to the next nodes, unless something holds. */
+  startNodes(clusterHolds: readonly Hold[]): void {
+    const { input, run } = this;
+    const { now } = input;
+    const pending = Object.values(run.nodes).filter((record) => record.phase === 'Pending');
+    const failed = failures(run) - run.forgiven;
+    const { maxFailures } = run.spec.policy.rollout;
+    if (this.lost) this.pause('NotRejoined', `${this.lost.node}: ${this.lost.message}; the run stops`);
+    else if (run.state === 'Running' && failed >= maxFailures && pending.length > 0 && run.reason !== 'Aborted') {
+      this.pause(
+        'Paused',
+        `${failed} of at most ${maxFailures} nodes failed (rollout.maxFailures): ${failedNames(run)}`,
+      );
+    }
+    this.runHold =
+      this.run.state === 'Paused'
+        ? { reason: this.run.reason, message: this.run.message, until: undefined }
+        : pending.length > 0
+          ? (clusterHolds[0] ?? gateHold(input, this.run))
+          : undefined;
+    if (this.runHold) {
+      for (const record of pending) this.holds.set(record.node, this.runHold);
+      this.until.push(this.runHold.until);
+      return;
+    }
+    const turn = selectedNodes(this.run, input.observed.nodes).sort(
+      byTurn(this.ledger.history, run.spec.policy.rollout.controlPlane, input.settings.ownNode),
+    );
+    const seating = seat({
+      now,
+      run: this.run,
+      turn,
+      nodes: input.observed.nodes,
+      history: this.ledger.history,
+      nodesPerHour: input.settings.ceilings.nodesPerHour,
+    });
+    for (const [name, hold] of seating.holds) this.holds.set(name, hold);
+    for (const name of seating.start) {
+      const record = this.run.nodes[name];
+      if (!record) continue;
+      this.set({ ...enter(record, 'Preflight', now, 'is being checked'), startedAt: now, endedAt: undefined });
+      this.again = true;
+    }
+  }
+
+  /** Nodes that cannot start do not keep a run open for ever; a run whose nodes have all ended ends. */
+  finish(): void {
+    const { now } = this.input;
+    const records = Object.values(this.run.nodes);
+    const pending = records.filter((record) => record.phase === 'Pending');
+    const working = records.some((record) => isUnderWay(record.phase));
+    if (this.run.state === 'Running' && !working && pending.length > 0 && !this.runHold) this.giveUpOn(pending);
+    const left = Object.values(this.run.nodes).some((record) => !isEnd(record.phase));
+    if (left) {
+      if (this.run.state === 'Running' && this.run.reason !== 'Aborted') {
+        const hold = this.runHold;
+        this.run =
+          hold && !working
+            ? withReason(this.run, hold.reason, hold.message, now)
+            : withReason(this.run, 'Working', 'nodes are being patched', now);
+      }
+      return;
+    }
+    this.run = endOf(this.run, now);
+    for (const request of Object.values(this.ledger.requests)) {
+      if (request.run !== this.run.id || request.state !== 'Registered') continue;
+      const note = {
+        ...request,
+        state: 'Done',
+        reason: this.run.reason,
+        message: `run ${this.run.id}: ${this.run.message}`,
+        since: now,
+      } as const;
+      this.ledger = { ...this.ledger, requests: { ...this.ledger.requests, [request.name]: note } };
+    }
+  }
+
+  private giveUpOn(pending: readonly NodeRecord[]): void {
+    const { now } = this.input;
+    const lastEnd = Math.max(
+      this.run.startedAt ?? now,
+      ...Object.values(this.run.nodes).map((record) => record.endedAt ?? 0),
+    );
+    const limit = lastEnd + this.run.spec.policy.reboot.returnTimeoutMs;
+    for (const record of pending) {
+      const hold = this.holds.get(record.node);
+      if (hold?.reason === 'SingleControlPlane') this.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
+      else if (hold?.reason === 'NotReady') {
+        if (now >= limit) this.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
+        else this.until.push(limit);
+      }
+    }
+  }
+
+  private pause(reason: 'Paused' | 'NotRejoined', message: string): void {
+    if (this.run.state === 'Paused') return;
+    this.run = { ...this.run, state: 'Paused', reason, message, since: this.input.now };
+  }
+
+  private set(record: NodeRecord): void {
+    const before = this.run.nodes[record.node];
+    if (before === record) return;
+    this.run = { ...this.run, nodes: { ...this.run.nodes, [record.node]: record } };
+    const history = remember(this.ledger.history[record.node], before, record, this.run, this.input.now);
+    if (history) this.remember(record.node, history);
+  }
+
+  private remember(name: string, history: NodeHistory): void {
+    this.ledger = { ...this.ledger, history: { ...this.ledger.history, [name]: history } };
+  }
+
+  moved(): Moved {
+    const events: Action[] = [];
+    for (const record of Object.values(this.run.nodes)) {
+      const before = this.before.nodes[record.node];
+      if (before === record) continue;
+      const event = eventFor(this.run, before, record);
+      if (event) events.push(event);
+    }
+    return {
+      ledger: addRunIfChanged(this.ledger, this.run),
+      actions: this.actions,
+      events,
+      holds: this.holds,
+      runHold: this.runHold,
+      until: this.until,
+      again: this.again,
+    };
+  }
+}
+
+function failedNames(run: RunRecord): string {
+  return Object.values(run.nodes)
+    .filter((record) => record.phase === 'Failed' || record.phase === 'Quarantined')
+    .map((record) => `${record.node} (${record.reason})`)
+    .join(', ');
+}

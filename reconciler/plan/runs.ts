@@ -1,0 +1,130 @@
+// The life of runs: which one is under way, which ones wait, which have ended.
+import { spellDuration } from '../model/duration.ts';
+import type { LedgerDocument, NodeRecord, RunRecord, RunState } from '../model/ledger.ts';
+import { runEnded } from '../model/ledger.ts';
+import type { Hold, Reason } from '../model/reason.ts';
+import { failures } from './records.ts';
+import { gateHold } from './gates.ts';
+import type { PlanInput } from './input.ts';
+import { addRun, ended } from './triggers.ts';
+
+/** Ended runs that are kept in the ledger beside the archive in Git. */
+const keptRuns = 20;
+
+/** Ends runs that waited longer than they may, with the reason that they waited for. A run that has begun never expires. */
+export function endRuns(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
+  let next = ledger;
+  for (const run of Object.values(ledger.runs)) {
+    if (runEnded(run.state) || run.startedAt !== undefined || input.now < run.validUntil) continue;
+    next = addRun(
+      next,
+      ended(
+        run,
+        input.now,
+        'Expired',
+        'Expired',
+        `waited ${spellDuration(input.now - run.createdAt)} for: ${run.reason}: ${run.message}`,
+      ),
+    );
+    for (const request of Object.values(next.requests)) {
+      if (request.run !== run.id || request.state !== 'Registered') continue;
+      next = {
+        ...next,
+        requests: {
+          ...next.requests,
+          [request.name]: {
+            ...request,
+            state: 'Expired',
+            reason: 'Expired',
+            message: `run ${run.id} waited for: ${run.reason}: ${run.message}`,
+            since: input.now,
+          },
+        },
+      };
+    }
+  }
+  return next;
+}
+
+/** Lets the oldest waiting run begin when no other is under way and no gate says no; tells the others what they wait for. */
+export function chooseRun(ledger: LedgerDocument, input: PlanInput, holds: readonly Hold[]): LedgerDocument {
+  let next = ledger;
+  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state));
+  const active = open.find((run) => run.startedAt !== undefined);
+  const queue = open
+    .filter((run) => run.startedAt === undefined)
+    .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  const [first] = queue;
+  for (const run of queue) {
+    const hold: Hold | undefined = active
+      ? { reason: 'OtherRunActive', message: `run ${active.id} is under way`, until: undefined }
+      : run.id !== first?.id
+        ? { reason: 'OtherRunActive', message: `run ${first?.id} goes first`, until: undefined }
+        : (holds[0] ?? gateHold(input, run));
+    if (hold) next = addRunIfChanged(next, withReason(run, hold.reason, hold.message, input.now));
+    else
+      next = addRun(next, {
+        ...run,
+        state: 'Running',
+        reason: 'Working',
+        message: 'nodes are being patched',
+        since: input.now,
+        startedAt: input.now,
+      });
+  }
+  return next;
+}
+
+/** The run with another reason in the same state; `since` moves only with the reason. */
+export function withReason(run: RunRecord, reason: Reason, message: string, now: number): RunRecord {
+  if (run.reason === reason && run.message === message) return run;
+  return { ...run, reason, message, since: run.reason === reason ? run.since : now };
+}
+
+/** The ledger with the run; the same ledger when the run is the same. */
+export function addRunIfChanged(ledger: LedgerDocument, run: RunRecord): LedgerDocument {
+  return ledger.runs[run.id] === run ? ledger : addRun(ledger, run);
+}
+
+/** The end of a run all of whose nodes have ended. */
+export function endOf(run: RunRecord, now: number): RunRecord {
+  const records = Object.values(run.nodes);
+  const count = (phase: NodeRecord['phase'], ...reasons: Reason[]): number =>
+    records.filter((record) => record.phase === phase && (reasons.length === 0 || reasons.includes(record.reason)))
+      .length;
+  const patched = count('Patched');
+  const upToDate = count('Skipped', 'UpToDate');
+  const failed = failures(run);
+  const notDone = count('Skipped') - upToDate - count('Skipped', 'NodeGone');
+  const told = [
+    `${patched} patched`,
+    `${upToDate} up to date`,
+    ...(notDone > 0 ? [`${notDone} not done`] : []),
+    ...(failed > 0 ? [`${failed} failed`] : []),
+  ].join(', ');
+  const end = (state: RunState, reason: Reason): RunRecord => ({
+    ...run,
+    state,
+    reason,
+    message: told,
+    since: now,
+    endedAt: now,
+  });
+  if (records.length === 0)
+    return { ...end('NothingToDo', 'NoMatchingNodes'), message: 'the policy and the request select no node' };
+  if (run.reason === 'Aborted') return end('Aborted', 'Aborted');
+  if (failed > 0 || records.some((record) => record.phase === 'Skipped' && record.reason === 'DrainTimeout'))
+    return end('Failed', 'RunFailed');
+  if (patched === 0 && notDone === 0) return end('NothingToDo', 'NothingToDo');
+  return end('Succeeded', 'Completed');
+}
+
+/** Drops runs that are archived in Git, oldest first, beyond the number that is kept. */
+export function forgetRuns(ledger: LedgerDocument, _input: PlanInput): LedgerDocument {
+  const archived = Object.values(ledger.runs)
+    .filter((run) => run.archived && runEnded(run.state))
+    .sort((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0));
+  if (archived.length <= keptRuns) return ledger;
+  const drop = new Set(archived.slice(keptRuns).map((run) => run.id));
+  return { ...ledger, runs: Object.fromEntries(Object.entries(ledger.runs).filter(([id]) => !drop.has(id))) };
+}

@@ -1,0 +1,169 @@
+// Cordon and drain: ask first without effect, then cordon, then evict, with a limit and a reason for every wait.
+import type { NodeRecord } from '../model/ledger.ts';
+import { iso } from '../model/instant.ts';
+import { evictionRound, podName, podsToMove, standingObstacles, tellObstacles } from './drain.ts';
+import { enter, waiting } from './records.ts';
+import { cordonIsOurs, enterJobPhase, release, type StepContext, type StepResult } from './step-context.ts';
+
+/** How often a node whose drain ran into its limit is tried again in one run. */
+const mostDrains = 3;
+
+/**
+ * Before the cordon: the arithmetic of the budgets and a dry-run eviction of every pod. Only a node that can be emptied is cordoned, so a
+ * blocked drain costs nobody a node.
+ */
+export function cordoning(context: StepContext): StepResult {
+  const { record, node, now, run, settings } = context;
+  const rules = run.spec.policy.drain;
+  if (record.cordoned || cordonIsOurs(node)) {
+    const ours = { ...record, cordoned: true };
+    if (node.unschedulable && cordonIsOurs(node))
+      return { record: enter(ours, 'Draining', now, 'pods are being evicted'), actions: [] };
+    return { record: waiting(ours, 'Working', 'is being cordoned'), actions: [cordon(context)] };
+  }
+  if (context.pods === undefined)
+    return { record: waiting(record, 'Working', 'pods of the node are being read'), actions: [], until: now };
+  const pods = podsToMove(context.pods, rules, settings.jobNamespace);
+  const standing = standingObstacles(pods, context.budgets, rules);
+  const round = evictionRound(node.name, pods, context.evictions, {
+    now,
+    since: record.since,
+    retryMs: settings.timing.evictRetryMs,
+    dryRun: true,
+    gracePeriodMs: rules.gracePeriodMs,
+  });
+  const obstacles = [...standing, ...round.obstacles];
+  if (obstacles.length > 0 || !round.allAccepted) {
+    if (now >= record.since + rules.timeoutMs)
+      return drainTimeout(context, obstacles.length > 0 ? tellObstacles(obstacles) : 'the API server gave no answer');
+    const [first] = obstacles;
+    const told = first
+      ? waiting(record, first.reason, tellObstacles(obstacles))
+      : waiting(record, 'Working', context.refusal ?? 'asks whether its pods may go (dry run)');
+    return {
+      record: told,
+      actions: standing.length > 0 ? [] : round.actions,
+      until: now + settings.timing.evictRetryMs,
+    };
+  }
+  if (node.unschedulable) {
+    return {
+      record: {
+        ...enter(record, 'Draining', now, 'was cordoned by somebody else before; pods are being evicted'),
+        foreignCordon: true,
+      },
+      actions: [],
+    };
+  }
+  return { record: { ...waiting(record, 'Working', 'is being cordoned'), cordoned: true }, actions: [cordon(context)] };
+}
+
+function cordon(context: StepContext): StepResult['actions'][number] {
+  const mark = JSON.stringify({ run: context.run.id, since: iso(context.record.since) });
+  return { kind: 'cordon', node: context.node.name, uid: context.node.uid, mark };
+}
+
+/** Evicts through the eviction API until no pod is left that has to move. A budget's "no" is a wait, not an error. */
+export function draining(context: StepContext): StepResult {
+  const { record, node, now, run, settings } = context;
+  const rules = run.spec.policy.drain;
+  if (context.pods === undefined)
+    return { record: waiting(record, 'Working', 'pods of the node are being read'), actions: [], until: now };
+  const pods = podsToMove(context.pods, rules, settings.jobNamespace);
+  if (pods.length === 0) return drained(context);
+  const standing = standingObstacles(pods, context.budgets, rules).filter(
+    (obstacle) => obstacle.reason !== 'DisruptionBlocked',
+  );
+  const standingPods = new Set(standing.map((obstacle) => obstacle.pod));
+  const movable = pods.filter((pod) => !standingPods.has(podName(pod)));
+  const round = evictionRound(node.name, movable, context.evictions, {
+    now,
+    since: record.since,
+    retryMs: settings.timing.evictRetryMs,
+    dryRun: false,
+    gracePeriodMs: rules.gracePeriodMs,
+  });
+  const obstacles = [...standing, ...round.obstacles];
+  const limit = record.since + rules.timeoutMs;
+  if (now >= limit) {
+    if (rules.onTimeout === 'force' && !record.controlPlane) {
+      const grace = rules.gracePeriodMs === undefined ? undefined : Math.ceil(rules.gracePeriodMs / 1000);
+      const told = waiting(
+        record,
+        'DrainTimeout',
+        `drain.timeout has passed and drain.onTimeout is "force": ${pods.length} pods are being deleted`,
+      );
+      return {
+        record: told,
+        actions: pods
+          .filter((pod) => pod.terminatingSince === undefined)
+          .map((pod) => ({
+            kind: 'deletePod',
+            node: node.name,
+            namespace: pod.namespace,
+            pod: pod.name,
+            uid: pod.uid,
+            gracePeriodSeconds: grace,
+          })),
+      };
+    }
+    return drainTimeout(
+      context,
+      obstacles.length > 0 ? tellObstacles(obstacles) : `${pods.length} pods are left: ${some(pods.map(podName))}`,
+    );
+  }
+  const [first] = obstacles;
+  const terminating = pods.filter((pod) => pod.terminatingSince !== undefined);
+  const told = first
+    ? waiting(record, first.reason, tellObstacles(obstacles))
+    : terminating.length === pods.length
+      ? waiting(
+          record,
+          'PodsTerminating',
+          `waits for ${terminating.length} pods to end: ${some(terminating.map(podName))}`,
+        )
+      : waiting(record, 'Working', context.refusal ?? `${pods.length} pods are being evicted`);
+  return { record: told, actions: round.actions, until: Math.min(limit, now + settings.timing.evictRetryMs) };
+}
+
+function drained(context: StepContext): StepResult {
+  const { record, now, run } = context;
+  const patched = record.patch !== undefined;
+  const nothingToInstall = run.action === 'reboot' || record.download?.pending === 0;
+  if (patched || nothingToInstall)
+    return { record: enter(record, 'RebootPending', now, 'is empty and waits to be rebooted'), actions: [] };
+  return { record: enterJobPhase(record, 'Patching', now, 'updates are being installed'), actions: [] };
+}
+
+/** The limit of a drain: what was cordoned is uncordoned, and the policy says what the node becomes. */
+function drainTimeout(context: StepContext, why: string): StepResult {
+  const { now, run } = context;
+  const rules = run.spec.policy.drain;
+  const record: NodeRecord = { ...context.record, drainTries: context.record.drainTries + 1 };
+  const patched = record.patch !== undefined && record.patch.applied > 0;
+  if (patched) {
+    // Drain before reboot: packages are installed, the reboot is owed. Nothing is wrong with the node, but it is not done.
+    return {
+      record: release(
+        record,
+        now,
+        'Failed',
+        'DrainTimeout',
+        `updates are installed, but the drain before the reboot did not end: ${why}`,
+      ),
+      actions: [],
+    };
+  }
+  if (rules.onTimeout === 'skip' && record.drainTries < mostDrains) {
+    const notBefore = now + rules.timeoutMs * record.drainTries;
+    const next = release(record, now, 'Pending', 'DrainTimeout', `try ${record.drainTries} of ${mostDrains}: ${why}`);
+    return { record: { ...next, notBefore }, actions: [] };
+  }
+  const phase = rules.onTimeout === 'skip' ? 'Skipped' : 'Failed';
+  return { record: release(record, now, phase, 'DrainTimeout', why), actions: [] };
+}
+
+function some(names: readonly string[], most = 3): string {
+  const rest = names.length - most;
+  return names.slice(0, most).join(', ') + (rest > 0 ? ` and ${rest} more` : '');
+}

@@ -1,0 +1,277 @@
+// The way of one node through a run: one small function for each phase, in the order of the way.
+import type { NodeRecord } from '../model/ledger.ts';
+import { assertNever } from '../model/failure.ts';
+import type { NodePhase } from '../model/node-phase.ts';
+import { meaningOf, type PatchResult } from '../model/patch-result.ts';
+import { atEnd, enter, waiting } from './records.ts';
+import { cordoning, draining } from './step-drain.ts';
+import {
+  awaitJob,
+  cordonIsOurs,
+  enterJobPhase,
+  mostTries,
+  release,
+  retry,
+  tell,
+  type StepContext,
+  type StepResult,
+} from './step-context.ts';
+import { afterPatch, rebootPending, rebooting, rejoining } from './step-reboot.ts';
+
+type StepFunction = (context: StepContext) => StepResult;
+
+/** Phase → what to do in it. Ends and Pending have no step. */
+const steps: Readonly<
+  Record<Exclude<NodePhase, 'Pending' | 'Patched' | 'Skipped' | 'Failed' | 'Quarantined'>, StepFunction>
+> = {
+  Preflight: preflight,
+  Downloading: downloading,
+  Cordoning: cordoning,
+  Draining: draining,
+  Patching: patching,
+  RebootPending: rebootPending,
+  Rebooting: rebooting,
+  Rejoining: rejoining,
+  Verifying: verifying,
+  Uncordoning: uncordoning,
+};
+
+/** Moves a node as far as it can go without waiting for the world: at most one visit of each phase in a pass. */
+export function advance(start: StepContext): StepResult {
+  let context = start;
+  let stopRun = false;
+  let rebooted: number | undefined;
+  const tell = (result: StepResult): StepResult => ({
+    ...result,
+    stopRun,
+    ...(rebooted === undefined ? {} : { rebooted }),
+  });
+  for (let visits = 0; visits < 12; visits++) {
+    const { phase } = context.record;
+    if (
+      phase === 'Pending' ||
+      phase === 'Patched' ||
+      phase === 'Skipped' ||
+      phase === 'Failed' ||
+      phase === 'Quarantined'
+    ) {
+      return tell({ record: context.record, actions: [] });
+    }
+    const result = steps[phase](context);
+    stopRun ||= result.stopRun === true;
+    rebooted ??= result.rebooted;
+    if (result.record.phase === phase) return tell(result);
+    context = { ...context, record: result.record };
+  }
+  return tell({ record: context.record, actions: [] });
+}
+
+/** Node untouched; it must be Ready before anything is asked of it. */
+function preflight(context: StepContext): StepResult {
+  const { record, node, now } = context;
+  if (!node.ready) {
+    const limit = record.since + context.run.spec.policy.reboot.returnTimeoutMs;
+    if (now >= limit)
+      return {
+        record: atEnd(record, 'Failed', now, 'NotReady', `the node is not Ready (${node.readyReason})`),
+        actions: [],
+      };
+    return {
+      record: waiting(record, 'NotReady', `the node is not Ready (${node.readyReason})`),
+      actions: [],
+      until: limit,
+    };
+  }
+  return { record: enterJobPhase(record, 'Downloading', now, 'checks the node and downloads updates'), actions: [] };
+}
+
+/** Preflight checks of the script and the download, before anything on the node is disturbed. */
+function downloading(context: StepContext): StepResult {
+  const { record, now } = context;
+  const outcome = awaitJob(context, 'download');
+  if (outcome.kind === 'wait') return outcome.result;
+  if (outcome.kind === 'lost') {
+    const { cleanUp, message, reason } = outcome;
+    if (record.tries >= mostTries || reason === 'JobNotStarting')
+      return { record: atEnd(record, 'Failed', now, reason, message), actions: cleanUp };
+    return retry(context, message, 'NoResult');
+  }
+  const { result } = outcome;
+  const { severity, reason } = meaningOf(result.code);
+  const known = { ...record, download: result };
+  switch (severity) {
+    case 'ok':
+      return afterDownload(known, result, context);
+    case 'refused':
+      return { record: atEnd(known, 'Skipped', now, reason, tell(result)), actions: [] };
+    case 'transient':
+      if (record.tries < mostTries) return retry({ ...context, record: known }, tell(result), reason);
+      return {
+        record: atEnd(known, 'Failed', now, reason, `${tell(result)} (tried ${record.tries} times)`),
+        actions: [],
+      };
+    case 'precondition':
+    case 'broken':
+    case 'changed':
+    case 'reboot':
+    case 'verify':
+    case 'internal':
+      return { record: atEnd(known, 'Failed', now, reason, tell(result)), actions: [] };
+    default:
+      return assertNever(severity);
+  }
+}
+
+/** What the checks found decides whether the node is disturbed at all. */
+function afterDownload(next: NodeRecord, download: PatchResult, context: StepContext): StepResult {
+  const { now, run } = context;
+  const { when } = run.spec.policy.reboot;
+  const nothing = run.action === 'reboot' || download.pending === 0;
+  const reboot = run.action === 'reboot' || when === 'always' || (when === 'ifRequired' && download.rebootRequired);
+  if (nothing && !reboot) {
+    if (download.rebootRequired) {
+      return {
+        record: atEnd(
+          next,
+          'Skipped',
+          now,
+          'RebootPending',
+          `nothing to install, but a reboot is required (${download.rebootWhy.join(', ') || 'unknown'}) and reboot.when is "${when}"`,
+        ),
+        actions: [],
+      };
+    }
+    if (cordonIsOurs(context.node)) {
+      // It was quarantined and somebody has repaired it: it is proven before it takes pods again.
+      return {
+        record: {
+          ...enterJobPhase(next, 'Verifying', now, 'nothing is pending; it is verified before its quarantine ends'),
+          cordoned: true,
+        },
+        actions: [],
+      };
+    }
+    return { record: atEnd(next, 'Skipped', now, 'UpToDate', 'no pending updates, no reboot required'), actions: [] };
+  }
+  const disturb = nothing || run.spec.policy.drain.when === 'beforePatch';
+  const what = `${download.pending} pending ${download.pending === 1 ? 'update' : 'updates'}${reboot && nothing ? ', a reboot is due' : ''}`;
+  return {
+    record: disturb ? enter(next, 'Cordoning', now, what) : enterJobPhase(next, 'Patching', now, what),
+    actions: [],
+  };
+}
+
+/** The patch Job. Its result is in the ledger before anything else happens. No result means: attach again, never uncordon. */
+function patching(context: StepContext): StepResult {
+  const { record, now, run } = context;
+  const outcome = awaitJob(context, 'patch');
+  if (outcome.kind === 'wait') return outcome.result;
+  if (outcome.kind === 'lost') {
+    const { cleanUp, message, reason } = outcome;
+    if (reason === 'JobNotStarting' && record.tries === 1) {
+      // The pod never ran: the node is as it was.
+      return { record: release(record, now, 'Failed', reason, message), actions: cleanUp };
+    }
+    if (record.tries < mostTries && reason === 'NoResult') return retry(context, message, 'NoResult');
+    return {
+      record: atEnd(record, 'Quarantined', now, reason, message),
+      actions: cleanUp,
+      stopRun: !context.node.ready,
+    };
+  }
+  const { result } = outcome;
+  const { severity, reason } = meaningOf(result.code);
+  const known: NodeRecord = { ...record, patch: result };
+  switch (severity) {
+    case 'ok':
+      return afterPatch({ ...context, record: known }, result.rebootRequired, result.rebootWhy);
+    case 'transient':
+      if (record.tries < mostTries) return retry({ ...context, record: known }, tell(result), reason);
+      return {
+        record: release(known, now, 'Failed', reason, `${tell(result)} (tried ${record.tries} times)`),
+        actions: [],
+      };
+    case 'refused':
+    case 'precondition':
+      return { record: release(known, now, 'Failed', reason, tell(result)), actions: [] };
+    case 'changed':
+      // The script repairs an interrupted transaction first, so one more try is worth it.
+      if (record.tries < 2) return retry({ ...context, record: known }, tell(result), reason);
+      if (run.spec.policy.onFailure === 'uncordon')
+        return { record: release(known, now, 'Failed', reason, tell(result)), actions: [] };
+      return { record: atEnd(known, 'Quarantined', now, reason, tell(result)), actions: [] };
+    case 'broken':
+    case 'reboot':
+    case 'verify':
+    case 'internal':
+      return { record: atEnd(known, 'Quarantined', now, reason, tell(result)), actions: [] };
+    default:
+      return assertNever(severity);
+  }
+}
+
+/** Versions really installed, protected packages unchanged, the planned kernel running. Also without a reboot. */
+function verifying(context: StepContext): StepResult {
+  const { record, now } = context;
+  const outcome = awaitJob(context, 'verify');
+  if (outcome.kind === 'wait') return outcome.result;
+  if (outcome.kind === 'lost') {
+    const { cleanUp, message, reason } = outcome;
+    if (record.tries < mostTries) return { ...retry(context, message, reason), actions: cleanUp };
+    return { record: atEnd(record, 'Quarantined', now, reason, message), actions: cleanUp };
+  }
+  const { result } = outcome;
+  const { severity, reason } = meaningOf(result.code);
+  if (severity === 'transient' && record.tries < mostTries) return retry(context, tell(result), reason);
+  if (severity !== 'ok') return { record: atEnd(record, 'Quarantined', now, reason, tell(result)), actions: [] };
+  const after: NodeRecord = { ...record, kernelAfter: result.kernel };
+  const applied = record.patch?.applied ?? 0;
+  const told = `${applied} ${applied === 1 ? 'package' : 'packages'} changed${record.rebootAt === undefined ? '' : `, rebooted into ${result.kernel}`}`;
+  const owed = record.rebootAt === undefined && (record.patch ?? record.download)?.rebootRequired === true;
+  const left =
+    result.left > 0
+      ? `; ${result.left} left (${result.kept.map(([name, why]) => `${name}: ${why}`).join(', ') || 'see the result'})`
+      : '';
+  if (owed)
+    return {
+      record: release(
+        after,
+        now,
+        'Patched',
+        'RebootPending',
+        `${told}${left}; a reboot is required and not allowed by the policy`,
+      ),
+      actions: [],
+    };
+  return { record: release(after, now, 'Patched', 'Patched', told + left), actions: [] };
+}
+
+/** Takes our cordon away and nobody else's; the end is reached only when it is really gone. */
+function uncordoning(context: StepContext): StepResult {
+  const { record, node, now } = context;
+  const ours = cordonIsOurs(node);
+  if (ours) {
+    return { record: record, actions: [{ kind: 'uncordon', node: node.name, uid: node.uid }] };
+  }
+  const { outcome } = record;
+  const free = { ...record, cordoned: false };
+  if (outcome === undefined)
+    return { record: atEnd(free, 'Failed', now, 'ScriptFault', 'the outcome of the node was lost'), actions: [] };
+  if (outcome.phase === 'Pending') {
+    return {
+      record: {
+        ...free,
+        phase: 'Pending',
+        reason: outcome.reason,
+        message: outcome.message,
+        since: now,
+        attempt: record.attempt + 1,
+        tries: 1,
+        outcome: undefined,
+      },
+      actions: [],
+    };
+  }
+  const note = outcome.phase === 'Patched' && record.foreignCordon ? '; it stays cordoned, as it was before' : '';
+  return { record: atEnd(free, outcome.phase, now, outcome.reason, outcome.message + note), actions: [] };
+}

@@ -1,0 +1,45 @@
+// No cordon of ours is left behind, and what a person undid by hand is accepted.
+import type { Action } from '../model/action.ts';
+import type { LedgerDocument, NodeHistory } from '../model/ledger.ts';
+import { runEnded } from '../model/ledger.ts';
+import { cordonAnnotation } from '../model/names.ts';
+import { isUnderWay } from '../model/node-phase.ts';
+import type { PlanInput } from './input.ts';
+
+/**
+ * A node with our cordon needs a live step or a quarantine; else it is uncordoned. A quarantined node that a person uncordoned is
+ * quarantined no more; the history of nodes that are gone is dropped.
+ */
+export function sweep(
+  ledger: LedgerDocument,
+  input: PlanInput,
+): { readonly ledger: LedgerDocument; readonly actions: readonly Action[] } {
+  const actions: Action[] = [];
+  let history: Record<string, NodeHistory> | undefined;
+  const present = new Set<string>();
+  const live = new Set<string>();
+  for (const run of Object.values(ledger.runs)) {
+    if (runEnded(run.state)) continue;
+    for (const record of Object.values(run.nodes)) if (isUnderWay(record.phase)) live.add(record.uid);
+  }
+  for (const node of input.observed.nodes) {
+    present.add(node.name);
+    const known = ledger.history[node.name];
+    const ours = node.annotations[cordonAnnotation] !== undefined;
+    if (live.has(node.uid)) continue;
+    const quarantined = known?.uid === node.uid && known.quarantine !== undefined;
+    if (quarantined && !node.unschedulable && known.quarantine && known.quarantine.since < input.now) {
+      history ??= { ...ledger.history };
+      history[node.name] = { ...known, quarantine: undefined };
+      if (ours) actions.push({ kind: 'uncordon', node: node.name, uid: node.uid });
+    } else if (ours && !quarantined) {
+      actions.push({ kind: 'uncordon', node: node.name, uid: node.uid });
+    }
+  }
+  for (const name of Object.keys(ledger.history)) {
+    if (present.has(name)) continue;
+    history ??= { ...ledger.history };
+    delete history[name];
+  }
+  return { ledger: history ? { ...ledger, history } : ledger, actions };
+}

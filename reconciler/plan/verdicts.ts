@@ -1,0 +1,153 @@
+// One verdict for every node: where it is, why, what comes next, and when.
+import { iso } from '../model/instant.ts';
+import type { LedgerDocument, NodeRecord, RunRecord } from '../model/ledger.ts';
+import { runEnded } from '../model/ledger.ts';
+import { isUnderWay, type NodePhase } from '../model/node-phase.ts';
+import type { NodeView } from '../model/observed.ts';
+import type { NodeVerdict } from '../model/plan.ts';
+import type { Hold } from '../model/reason.ts';
+import { nextSlot } from '../model/schedule.ts';
+import { nextAllowed } from '../model/window.ts';
+import type { PlanInput } from './input.ts';
+import { exclusion, selectedNodes } from './select.ts';
+
+/** Next slots of the schedule with the instants at which a node may really start. */
+export function upcomingRuns(
+  input: PlanInput,
+  most = 5,
+): { readonly slots: readonly number[]; readonly wake: number | undefined } {
+  const policy = input.desired?.policy;
+  if (!policy?.schedule) return { slots: [], wake: undefined };
+  const slots: number[] = [];
+  let wake: number | undefined;
+  let at: number | undefined = input.now;
+  for (let count = 0; count < most; count++) {
+    at = nextSlot(policy.schedule.schedule, at);
+    if (at === undefined) break;
+    wake ??= at;
+    slots.push(nextAllowed(policy.windows, policy.freezes, at) ?? at);
+  }
+  return { slots: [...new Set(slots)], wake };
+}
+
+/** Verdicts sorted by the node's name. */
+export function tellNodes(
+  ledger: LedgerDocument,
+  input: PlanInput,
+  holds: readonly Hold[],
+  waiting: ReadonlyMap<string, Hold>,
+): NodeVerdict[] {
+  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state));
+  const active = open.find((run) => run.startedAt !== undefined);
+  const [queued] = open.filter((run) => run.startedAt === undefined).sort((a, b) => a.createdAt - b.createdAt);
+  const chosen = queued
+    ? new Set(selectedNodes(queued, input.observed.nodes).map((node) => node.uid))
+    : new Set<string>();
+  const [next] = upcomingRuns(input, 1).slots;
+  return input.observed.nodes
+    .map((node) => {
+      const record = active?.nodes[node.name];
+      if (active && record?.uid === node.uid && (!isEndedWell(record) || record.phase === 'Patched'))
+        return inRun(node, active, record, waiting.get(node.name));
+      if (queued && chosen.has(node.uid)) return queuedVerdict(node, queued);
+      return idleVerdict(node, ledger, input, holds, next);
+    })
+    .sort((a, b) => (a.node < b.node ? -1 : a.node > b.node ? 1 : 0));
+}
+
+function isEndedWell(record: NodeRecord): boolean {
+  return record.phase === 'Skipped' && record.reason === 'UpToDate';
+}
+
+const nextWords: Readonly<Record<NodePhase, string>> = {
+  Pending: 'is checked when its turn comes',
+  Preflight: 'downloads updates',
+  Downloading: 'is cordoned, if there is something to install',
+  Cordoning: 'is drained',
+  Draining: 'is patched',
+  Patching: 'is rebooted if that is required, else verified',
+  RebootPending: 'is rebooted',
+  Rebooting: 'comes back with a new boot id',
+  Rejoining: 'is verified',
+  Verifying: 'is uncordoned',
+  Uncordoning: 'takes pods again',
+  Patched: 'nothing in this run',
+  Skipped: 'nothing in this run',
+  Failed: 'nothing until a person acts',
+  Quarantined: 'nothing until a person acts; it stays cordoned',
+};
+
+function inRun(node: NodeView, run: RunRecord, record: NodeRecord, hold: Hold | undefined): NodeVerdict {
+  const said = record.phase === 'Pending' && hold ? hold : undefined;
+  return {
+    node: node.name,
+    phase: record.phase,
+    reason: said?.reason ?? record.reason,
+    message: said?.message ?? record.message,
+    since: record.since,
+    next: nextWords[record.phase],
+    at: said?.until ?? (isUnderWay(record.phase) ? undefined : record.notBefore),
+    run: run.id,
+  };
+}
+
+function queuedVerdict(node: NodeView, run: RunRecord): NodeVerdict {
+  return {
+    node: node.name,
+    phase: 'Pending',
+    reason: run.reason,
+    message: run.message,
+    since: run.since,
+    next: `run ${run.id} begins`,
+    at: undefined,
+    run: run.id,
+  };
+}
+
+function idleVerdict(
+  node: NodeView,
+  ledger: LedgerDocument,
+  input: PlanInput,
+  holds: readonly Hold[],
+  next: number | undefined,
+): NodeVerdict {
+  const say = (
+    reason: NodeVerdict['reason'],
+    message: string,
+    what: string,
+    at?: number,
+    phase: NodeVerdict['phase'] = 'Idle',
+    since?: number,
+  ): NodeVerdict => ({
+    node: node.name,
+    phase,
+    reason,
+    message,
+    since,
+    next: what,
+    at,
+    run: undefined,
+  });
+  const policy = input.desired?.policy;
+  const why = policy ? exclusion(node, policy.nodes) : undefined;
+  const known = ledger.history[node.name];
+  const history = known?.uid === node.uid ? known : undefined;
+  if (history?.quarantine)
+    return say(
+      history.quarantine.reason,
+      history.quarantine.message,
+      nextWords.Quarantined,
+      undefined,
+      'Quarantined',
+      history.quarantine.since,
+    );
+  if (why !== undefined) return say('Excluded', why, 'nothing: it is left out');
+  const [hold] = holds;
+  if (hold) return say(hold.reason, hold.message, 'nothing until this is mended', hold.until);
+  const coming =
+    next === undefined ? 'the policy has no schedule; commit a request to patch it' : `next run ${iso(next)}`;
+  const then = next === undefined ? 'nothing until a request is committed' : 'the next run of the schedule';
+  if (history?.pending?.reboot) return say('RebootPending', `installed updates need a reboot; ${coming}`, then, next);
+  if (history?.lastError) return say('NotYet', `last time: ${history.lastError}; ${coming}`, then, next);
+  return say('NotYet', coming, then, next);
+}

@@ -1,0 +1,382 @@
+// A cluster of a few maps behind the Cluster port: for planner tests that need thousands of passes. It applies actions at once and lets Jobs take time.
+import type { Action } from '../../reconciler/model/action.ts';
+import {
+  cordonAnnotation,
+  nodeNameAnnotation,
+  nodeUidLabel,
+  runIdAnnotation,
+  stepLabel,
+} from '../../reconciler/model/names.ts';
+import type {
+  BudgetView,
+  JobView,
+  NodeView,
+  ObserveInterest,
+  PodView,
+  RawCluster,
+} from '../../reconciler/model/observed.ts';
+import { covers } from '../../reconciler/plan/drain.ts';
+import type { ActionResult, Cluster } from '../../reconciler/ports.ts';
+
+/** How a node behaves; a test changes it at any time. */
+export interface NodeBehaviour {
+  pending: number;
+  /** Installing needs a reboot. */
+  rebootNeeded: boolean;
+  /** Error code that a mode of the script gives; undefined: it works. */
+  fail: Partial<Record<'download' | 'patch' | 'reboot' | 'verify', string>>;
+  /** Never comes back from a reboot. */
+  staysDown: boolean;
+  /** The Job ends without a result this many times. */
+  lostResults: number;
+  jobMs: number;
+  rebootMs: number;
+}
+
+interface Machine {
+  view: NodeView;
+  behaviour: NodeBehaviour;
+  rebootRequired: boolean;
+  heartbeats: number;
+}
+
+interface Job {
+  view: JobView;
+  endsAt: number;
+  env: ReadonlyMap<string, string>;
+}
+
+const labelsOf = { 'kubernetes.io/os': 'linux' };
+
+/** What a test may ask of the cluster beside the port. */
+export class TinyCluster implements Cluster {
+  readonly machines = new Map<string, Machine>();
+  readonly podsByNode = new Map<string, PodView[]>();
+  readonly budgets: BudgetView[] = [];
+  readonly done: Action[] = [];
+  freeze: string | undefined;
+  private readonly jobs = new Map<string, Job>();
+  private readonly timers: { at: number; run: () => void }[] = [];
+  private readonly now: () => number;
+  private counter = 0;
+
+  constructor(now: () => number) {
+    this.now = now;
+  }
+
+  addNode(
+    name: string,
+    options: {
+      zone?: string;
+      controlPlane?: boolean;
+      labels?: Record<string, string>;
+      behaviour?: Partial<NodeBehaviour>;
+    } = {},
+  ): void {
+    const uid = `uid-${name}-${++this.counter}`;
+    const zone = options.zone ?? 'a';
+    this.machines.set(name, {
+      view: {
+        name,
+        uid,
+        resourceVersion: '1',
+        labels: { ...labelsOf, 'topology.kubernetes.io/zone': zone, ...options.labels },
+        annotations: {},
+        createdAt: 0,
+        unschedulable: false,
+        taints: [],
+        ready: true,
+        readyReason: 'KubeletReady',
+        heartbeat: 'h0',
+        bootId: `boot-${name}-0`,
+        kernel: '6.1.0-1',
+        osImage: 'Debian GNU/Linux 12 (bookworm)',
+        kubeletVersion: 'v1.36.2',
+        os: 'linux',
+        controlPlane: options.controlPlane ?? false,
+      },
+      behaviour: {
+        pending: 3,
+        rebootNeeded: false,
+        fail: {},
+        staysDown: false,
+        lostResults: 0,
+        jobMs: 5_000,
+        rebootMs: 30_000,
+        ...options.behaviour,
+      },
+      rebootRequired: false,
+      heartbeats: 0,
+    });
+    this.podsByNode.set(name, []);
+  }
+
+  removeNode(name: string): void {
+    this.machines.delete(name);
+    this.podsByNode.delete(name);
+  }
+
+  addPod(node: string, name: string, options: Partial<PodView> = {}): void {
+    const pod: PodView = {
+      namespace: 'default',
+      name,
+      uid: `pod-${name}-${++this.counter}`,
+      labels: { app: name },
+      phase: 'Running',
+      ready: true,
+      owner: { kind: 'ReplicaSet', name },
+      mirror: false,
+      localData: false,
+      terminatingSince: undefined,
+      virtualMachine: undefined,
+      ...options,
+    };
+    this.podsByNode.get(node)?.push(pod);
+  }
+
+  machine(name: string): Machine {
+    const machine = this.machines.get(name);
+    if (!machine) throw new Error(`no node ${name}`);
+    return machine;
+  }
+
+  /** Changes what is seen of a node. */
+  change(name: string, fields: Partial<NodeView>): void {
+    const machine = this.machines.get(name);
+    if (machine) machine.view = { ...machine.view, ...fields };
+  }
+
+  jobsOf(step: string): JobView[] {
+    return [...this.jobs.values()].map((job) => job.view).filter((view) => view.step === step);
+  }
+
+  deleteJobs(): void {
+    this.jobs.clear();
+  }
+
+  /** When something happens next by itself. */
+  nextAt(): number | undefined {
+    const times = [
+      ...this.timers.map((timer) => timer.at),
+      ...[...this.jobs.values()].filter((job) => job.view.state === 'running').map((job) => job.endsAt),
+    ];
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  /** Lets everything happen that falls due up to now. */
+  settle(): void {
+    const now = this.now();
+    for (const timer of this.timers.filter((one) => one.at <= now).sort((a, b) => a.at - b.at)) {
+      this.timers.splice(this.timers.indexOf(timer), 1);
+      timer.run();
+    }
+    for (const job of this.jobs.values()) if (job.view.state === 'running' && job.endsAt <= now) this.finish(job);
+  }
+
+  async identity(): Promise<string> {
+    return 'cluster-uid';
+  }
+
+  async observe(interest: ObserveInterest): Promise<RawCluster> {
+    this.settle();
+    return {
+      nodes: [...this.machines.values()].map((machine) => machine.view),
+      jobs: [...this.jobs.values()].map((job) => job.view),
+      pods: new Map(interest.podsOn.map((name) => [name, [...(this.podsByNode.get(name) ?? [])]])),
+      budgets: interest.budgets ? [...this.budgets] : [],
+      freeze: this.freeze,
+      clockSkewMs: 0,
+    };
+  }
+
+  async changed(): Promise<void> {}
+
+  async close(): Promise<void> {}
+
+  async act(action: Action): Promise<ActionResult> {
+    this.done.push(action);
+    switch (action.kind) {
+      case 'putScript':
+      case 'event':
+        return { kind: 'done' };
+      case 'createJob':
+        this.createJob(action);
+        return { kind: 'done' };
+      case 'deleteJob':
+        this.jobs.delete(action.name);
+        return { kind: 'done' };
+      case 'deletePod':
+      case 'evict':
+        return this.evict(action);
+      default:
+        return this.changeNode(action);
+    }
+  }
+
+  private changeNode(
+    action: Extract<Action, { kind: 'cordon' | 'uncordon' | 'markNode' | 'removeTaint' }>,
+  ): ActionResult {
+    const machine = this.machines.get(action.node);
+    if (machine?.view.uid !== action.uid) return { kind: 'gone' };
+    const { view } = machine;
+    if (action.kind === 'cordon')
+      machine.view = {
+        ...view,
+        unschedulable: true,
+        annotations: { ...view.annotations, [cordonAnnotation]: action.mark },
+      };
+    if (action.kind === 'uncordon' && view.annotations[cordonAnnotation] !== undefined) {
+      const { [cordonAnnotation]: _ours, ...annotations } = view.annotations;
+      machine.view = { ...view, unschedulable: false, annotations };
+    }
+    if (action.kind === 'markNode')
+      machine.view = {
+        ...view,
+        labels: merged(view.labels, action.labels),
+        annotations: merged(view.annotations, action.annotations),
+      };
+    if (action.kind === 'removeTaint')
+      machine.view = { ...view, taints: view.taints.filter((taint) => taint.key !== action.key) };
+    return { kind: 'done' };
+  }
+
+  private evict(action: Extract<Action, { kind: 'evict' | 'deletePod' }>): ActionResult {
+    const pods = this.podsByNode.get(action.node) ?? [];
+    const pod = pods.find((one) => one.uid === action.uid);
+    if (!pod) return { kind: 'gone' };
+    const covering = this.budgets.filter((budget) => covers(budget, pod));
+    if (action.kind === 'evict' && covering.length > 1)
+      return { kind: 'blocked', reason: 'TwoBudgets', message: 'more than one PodDisruptionBudget' };
+    const [budget] = covering;
+    if (action.kind === 'evict' && budget && budget.disruptionsAllowed <= 0) {
+      return {
+        kind: 'blocked',
+        reason: 'DisruptionBudget',
+        message: `the disruption budget ${budget.name} needs ${budget.desiredHealthy} healthy pods and has ${budget.currentHealthy}`,
+      };
+    }
+    if (action.kind === 'evict' && action.dryRun) return { kind: 'done' };
+    const index = pods.indexOf(pod);
+    pods[index] = { ...pod, terminatingSince: this.now() };
+    this.timers.push({
+      at: this.now() + 1_000,
+      run: () =>
+        void pods.splice(
+          pods.findIndex((one) => one.uid === pod.uid),
+          1,
+        ),
+    });
+    return { kind: 'done' };
+  }
+
+  private createJob(action: Extract<Action, { kind: 'createJob' }>): void {
+    const { manifest } = action;
+    if (this.jobs.has(manifest.metadata.name)) return;
+    const machine = this.machine(action.node);
+    const text = JSON.stringify(manifest.spec);
+    const env = new Map(
+      [...text.matchAll(/"name":"(OSP_[A-Z_]+)","value":"([^"]*)"/g)].map((match) => [match[1] ?? '', match[2] ?? '']),
+    );
+    const view: JobView = {
+      name: manifest.metadata.name,
+      uid: `job-${++this.counter}`,
+      runId: manifest.metadata.annotations[runIdAnnotation] ?? '',
+      nodeName: manifest.metadata.annotations[nodeNameAnnotation] ?? '',
+      nodeUid: manifest.metadata.labels[nodeUidLabel] ?? '',
+      step: manifest.metadata.labels[stepLabel] ?? '',
+      createdAt: this.now(),
+      state: 'running',
+      finishedAt: undefined,
+      result: undefined,
+      exitCode: undefined,
+      hasPod: true,
+      trouble: '',
+    };
+    this.jobs.set(view.name, { view, endsAt: this.now() + machine.behaviour.jobMs, env });
+  }
+
+  private finish(job: Job): void {
+    const machine = this.machines.get(job.view.nodeName);
+    if (!machine || !machine.view.ready) return;
+    const step = job.view.step as 'download' | 'patch' | 'reboot' | 'verify';
+    const { behaviour } = machine;
+    if (step === 'patch' && behaviour.lostResults > 0) {
+      behaviour.lostResults--;
+      job.view = { ...job.view, state: 'failed', finishedAt: this.now(), exitCode: 137 };
+      return;
+    }
+    const code = behaviour.fail[step];
+    const pendingBefore = behaviour.pending;
+    if (code === undefined && step === 'patch') {
+      if (behaviour.pending > 0 && behaviour.rebootNeeded) machine.rebootRequired = true;
+      behaviour.pending = 0;
+    }
+    if (code === undefined && step === 'reboot' && job.env.get('OSP_EXPECT_BOOT_ID') === machine.view.bootId)
+      this.reboot(job.view.nodeName, machine);
+    const state = { os: 'debian', osv: '12.15', kernel: machine.view.kernel, boot: machine.view.bootId };
+    const result = {
+      v: 1,
+      run: job.env.get('OSP_RUN_ID') ?? '',
+      node: job.view.nodeName,
+      mode: step,
+      status: code === undefined ? 'Succeeded' : 'Failed',
+      code: code ?? 'OK',
+      msg: code === undefined ? 'done' : `injected ${code}`,
+      before: state,
+      after: state,
+      n: {
+        pending: step === 'download' ? pendingBefore : 0,
+        applied: step === 'patch' ? pendingBefore : 0,
+        left: behaviour.pending,
+      },
+      reboot: {
+        required: machine.rebootRequired,
+        safe: true,
+        why: machine.rebootRequired ? ['kernel'] : [],
+        state: step === 'reboot' ? 'scheduled' : 'none',
+      },
+      t: { start: '2026-01-01T00:00:00Z' },
+    };
+    job.view = {
+      ...job.view,
+      state: code === undefined ? 'succeeded' : 'failed',
+      finishedAt: this.now(),
+      exitCode: code === undefined ? 0 : 30,
+      result: JSON.stringify(result),
+    };
+  }
+
+  private reboot(name: string, machine: Machine): void {
+    this.timers.push({
+      at: this.now() + 20_000,
+      run: () => this.change(name, { ready: false, readyReason: 'NodeStatusUnknown' }),
+    });
+    if (machine.behaviour.staysDown) return;
+    this.timers.push({
+      at: this.now() + 20_000 + machine.behaviour.rebootMs,
+      run: () => {
+        machine.rebootRequired = false;
+        machine.heartbeats++;
+        this.change(name, {
+          ready: true,
+          readyReason: 'KubeletReady',
+          bootId: `boot-${name}-${machine.heartbeats}`,
+          heartbeat: `h${machine.heartbeats}`,
+          kernel: `6.1.0-${machine.heartbeats + 1}`,
+        });
+      },
+    });
+  }
+}
+
+function merged(
+  found: Readonly<Record<string, string>>,
+  changes: Readonly<Record<string, string | null>>,
+): Record<string, string> {
+  const next: Record<string, string> = { ...found };
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === null) delete next[key];
+    else next[key] = value;
+  }
+  return next;
+}

@@ -1,0 +1,128 @@
+// Runs the planner against the tiny cluster in virtual time, with the invariants checked after every pass.
+import { execute } from '../../reconciler/execute/execute.ts';
+import { noAnswers, rememberAnswers, type Answers } from '../../reconciler/execute/remember.ts';
+import type { ClusterDesired } from '../../reconciler/model/desired.ts';
+import type { LedgerDocument, RunRecord } from '../../reconciler/model/ledger.ts';
+import type { Plan } from '../../reconciler/model/plan.ts';
+import type { PlanInput, PlanSettings } from '../../reconciler/plan/input.ts';
+import { interestOf, planCluster } from '../../reconciler/plan/plan.ts';
+import { checkInvariants } from './invariants.ts';
+import { aCluster, aFleet, someSettings } from './policies.ts';
+import { TinyCluster } from './tiny-cluster.ts';
+
+const always = { held: () => true };
+
+/** The process was killed at this point. */
+export class Killed extends Error {}
+
+/** One cluster, one clock, one ledger, and whatever the test asks of them. */
+export class TinyWorld {
+  now: number;
+  desired: ClusterDesired;
+  commit = 'commit-1';
+  committedAt: number;
+  settings: PlanSettings = someSettings();
+  sourceHold: PlanInput['sourceHold'] = undefined;
+  ledger: LedgerDocument | undefined;
+  readonly cluster: TinyCluster;
+  readonly passes: Plan[] = [];
+  /** Called for every action before it is done and after the ledger was written; throws to kill. */
+  onEffect: (what: string) => void = () => undefined;
+  private answers: Answers = noAnswers;
+
+  constructor(start = Date.UTC(2026, 5, 1, 12), desired: ClusterDesired = aCluster()) {
+    this.now = start;
+    this.committedAt = start;
+    this.desired = desired;
+    this.cluster = new TinyCluster(() => this.now);
+  }
+
+  /** A new commit with these wishes. */
+  change(fields: Partial<ClusterDesired>): void {
+    this.desired = { ...this.desired, ...fields };
+    this.commit = `commit-${Number(this.commit.slice(7)) + 1}`;
+    this.committedAt = this.now;
+  }
+
+  /** The process begins anew: what was not in the ledger is forgotten. */
+  restart(): void {
+    this.answers = noAnswers;
+  }
+
+  async pass(): Promise<Plan> {
+    const raw = await this.cluster.observe(interestOf(this.ledger));
+    const input: PlanInput = {
+      now: this.now,
+      commit: this.commit,
+      committedAt: this.committedAt,
+      fleet: aFleet,
+      desired: this.desired,
+      sourceHold: this.sourceHold,
+      observed: {
+        ...raw,
+        clusterUid: 'cluster-uid',
+        evictions: this.answers.evictions,
+        refusals: this.answers.refusals,
+      },
+      ledger: this.ledger,
+      settings: this.settings,
+    };
+    const plan = planCluster(input);
+    checkInvariants(input, plan);
+    if (plan.ledger !== this.ledger) {
+      // As in the real ledger: plain JSON goes in and comes out.
+      this.ledger = structuredClone(plan.ledger);
+      this.onEffect('ledger');
+    }
+    const outcomes = await execute(
+      plan.actions,
+      {
+        act: async (action) => {
+          this.onEffect(action.kind);
+          return this.cluster.act(action);
+        },
+      },
+      always,
+    );
+    this.answers = rememberAnswers(this.answers, outcomes, this.now);
+    this.passes.push(plan);
+    return plan;
+  }
+
+  /** Passes until nothing is left to do before `limitMs` have gone by, or the condition holds. */
+  async run(limitMs: number, until: () => boolean = () => false): Promise<void> {
+    const end = this.now + limitMs;
+    for (let passes = 0; this.now < end; passes++) {
+      if (passes > 200_000) throw new Error('the world does not settle');
+      const plan = await this.pass();
+      if (until()) return;
+      const next = Math.min(plan.wakeAt, this.cluster.nextAt() ?? Infinity, end);
+      this.now = Math.max(next, this.now + 1);
+    }
+    await this.pass();
+  }
+
+  runs(): RunRecord[] {
+    return Object.values(this.ledger?.runs ?? {});
+  }
+
+  theRun(): RunRecord {
+    const [run, ...more] = this.runs();
+    if (!run || more.length > 0)
+      throw new Error(
+        `expected one run, found ${
+          this.runs()
+            .map((one) => one.id)
+            .join(', ') || 'none'
+        }`,
+      );
+    return run;
+  }
+
+  /** `node: phase/reason` of the only run, sorted. */
+  ends(): string[] {
+    return Object.values(this.theRun().nodes)
+      .map((record) => `${record.node}: ${record.phase}/${record.reason}`)
+      .sort();
+  }
+}
