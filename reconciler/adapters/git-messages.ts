@@ -1,0 +1,31 @@
+// What is said between the thread that works on Git and the one that asks.
+import type { SentFailure } from './git-failure.ts';
+import type { Reading } from './git-reading.ts';
+
+/** One piece of work. */
+export type Call =
+  | { readonly kind: 'sync'; readonly after: string | undefined }
+  | { readonly kind: 'publish'; readonly files: ReadonlyMap<string, string | undefined>; readonly message: string }
+  | { readonly kind: 'readStatus'; readonly prefix: string }
+  | { readonly kind: 'close' };
+
+/** To the worker: work, or the wish to stop the work under way. */
+export type Question = { readonly id: number; readonly call: Call } | { readonly abort: true };
+
+/** From the worker. */
+export interface Answer {
+  readonly id: number;
+  readonly failure?: SentFailure;
+  readonly result?:
+    | { readonly kind: 'sync'; readonly reading: Reading }
+    | {
+        readonly kind: 'publish';
+        readonly result: { readonly commit: string; readonly changed: boolean; readonly attempts: number };
+      }
+    | {
+        readonly kind: 'readStatus';
+        readonly commit: string | undefined;
+        readonly files: ReadonlyMap<string, string>;
+      }
+    | { readonly kind: 'close' };
+}

@@ -1,0 +1,216 @@
+// The Git port: hands work to one worker thread, keeps the files that came back, and survives the worker's death.
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { AdapterError } from '../model/failure.ts';
+import type { ConfigFile, ConfigSnapshot, Git, SyncResult } from '../ports.ts';
+import { fromSent, publicUrl } from './git-failure.ts';
+import type { Answer, Call, Question } from './git-messages.ts';
+import { completeOptions, type GitOptions } from './git-options.ts';
+import type { Reading } from './git-reading.ts';
+import { parseSshUrl } from './git-ssh.ts';
+
+/** Cache folders that an open adapter of this process owns. */
+const ownedFolders = new Set<string>();
+/** How long after its limit the worker may still be busy (indexing a pack cannot be interrupted) before it is ended. */
+const graceMs = 15_000;
+const closeMs = 5_000;
+
+interface Waiting {
+  readonly id: number;
+  readonly resolve: (result: NonNullable<Answer['result']>) => void;
+  readonly reject: (error: AdapterError) => void;
+}
+
+/** Refuses addresses that cannot work, and those that carry a password: addresses are shown, passwords must not be. */
+function checkUrl(url: string): void {
+  const where = publicUrl(url);
+  const bad = (why: string): AdapterError => new AdapterError('rejected', 'GitBadUrl', `${where}: ${why}`);
+  if (parseSshUrl(url) !== undefined) {
+    if (/^[^/]*:\/\/[^/@]*:[^/@]*@/.test(url)) throw bad('a password has no place in the address; use a deploy key.');
+    return;
+  }
+  if (!URL.canParse(url)) throw bad('this is not an address. Use https://host/path or ssh://git@host/path.');
+  const { protocol, username, password } = new URL(url);
+  if (protocol !== 'https:' && protocol !== 'http:') throw bad('only https, http and ssh are spoken.');
+  if (username !== '' || password !== '')
+    throw bad('credentials have no place in the address; give them as a token, best in a file.');
+}
+
+/** Credentials over plain HTTP can be read by everybody on the way. */
+function warnOfPlainText(options: GitOptions): void {
+  for (const url of new Set([options.url, options.statusUrl ?? options.url])) {
+    if (!url.startsWith('http://') || /^http:\/\/(127\.0\.0\.1|localhost|\[::1\])[:/]/.test(url)) continue;
+    if (options.auth ?? options.statusAuth)
+      options.log.warn({ url: publicUrl(url) }, 'credentials travel over plain http');
+  }
+}
+
+/** Opens the port. Nothing is read before the first call. */
+export function openGit(options: GitOptions): Git {
+  const complete = completeOptions(options);
+  const folder = path.resolve(complete.cacheDir);
+  let worker: Worker | undefined;
+  let waiting: Waiting | undefined;
+  let turn: Promise<unknown> = Promise.resolve();
+  /** Resolves when a worker that had to be ended is gone: two must never write one folder. */
+  let ending: Promise<unknown> = Promise.resolve();
+  let nextId = 1;
+  let closed = false;
+  let ownsFolder = false;
+  /** Whether the worker has not handed over anything yet, so that its first answer is everything. */
+  let freshWorker = true;
+  let lastWorker: Worker | undefined;
+  let snapshot: ConfigSnapshot | undefined;
+
+  function lose(dead: Worker, why: string): void {
+    if (worker !== dead) return;
+    worker = undefined;
+    const lost = waiting;
+    waiting = undefined;
+    lost?.reject(
+      new AdapterError('transient', 'GitWorkerLost', `The Git worker ${why}; the next call starts another.`),
+    );
+  }
+
+  function start(): Worker {
+    if (worker !== undefined) return worker;
+    checkUrl(complete.url);
+    checkUrl(complete.statusUrl);
+    if (!ownsFolder) {
+      if (ownedFolders.has(folder))
+        throw new AdapterError('transient', 'GitCacheBusy', `The Git cache ${folder} is in use by this very process.`);
+      ownedFolders.add(folder);
+      ownsFolder = true;
+    }
+    warnOfPlainText(options);
+    const file = import.meta.url.endsWith('.ts') ? './git-worker.ts' : './git-worker.js';
+    const started = new Worker(new URL(file, import.meta.url), { workerData: complete });
+    started.on('message', (answer: Answer) => {
+      const asked = waiting;
+      if (asked?.id !== answer.id) return;
+      waiting = undefined;
+      if (answer.result !== undefined) asked.resolve(answer.result);
+      else if (answer.failure !== undefined) asked.reject(fromSent(answer.failure));
+    });
+    started.on('error', (error) => {
+      options.log.error({ error: error instanceof Error ? error.name : 'unknown' }, 'the Git worker crashed');
+      lose(started, 'crashed');
+    });
+    started.on('exit', () => lose(started, 'ended'));
+    worker = started;
+    return started;
+  }
+
+  /** One call, after those before it. */
+  function ask(call: Call, signal: AbortSignal | undefined): Promise<NonNullable<Answer['result']>> {
+    const answer = turn.then(() => send(call, signal));
+    turn = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async function send(call: Call, signal: AbortSignal | undefined): Promise<NonNullable<Answer['result']>> {
+    if (signal?.aborted === true)
+      throw new AdapterError('transient', 'GitAborted', 'The work with Git was called off.');
+    await ending;
+    const thread = start();
+    const id = nextId++;
+    const limit = call.kind === 'close' ? closeMs : complete.timeouts.operationMs + graceMs;
+    const abort = (): void => thread.postMessage({ abort: true } satisfies Question);
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        waiting = { id, resolve, reject };
+        timer = setTimeout(() => {
+          lose(thread, 'did not answer in time');
+          ending = thread.terminate();
+        }, limit);
+        signal?.addEventListener('abort', abort, { once: true });
+        thread.postMessage({ id, call } satisfies Question);
+      });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Folds what came into the snapshot. A worker that was started anew sends everything; what we have already is recognised by its id. */
+  function take(reading: Reading): SyncResult {
+    switch (reading.kind) {
+      case 'unchanged':
+        if (snapshot === undefined)
+          throw new AdapterError('transient', 'GitWorkerLost', 'The Git worker lost its place.');
+        return { kind: 'unchanged', snapshot };
+      case 'changed': {
+        const before = snapshot?.files;
+        const complete = freshWorker;
+        freshWorker = false;
+        const files = new Map<string, ConfigFile>(complete ? [] : before);
+        for (const path of reading.removed) files.delete(path);
+        for (const file of reading.written) {
+          const known = before?.get(file.path);
+          files.set(file.path, known?.oid === file.oid && known.kind === file.kind ? known : file);
+        }
+        const changed = before === undefined ? undefined : differences(before, files, complete ? undefined : reading);
+        const same = snapshot?.commit === reading.commit;
+        snapshot = { commit: reading.commit, committedAt: reading.committedAt, files, changed };
+        return same ? { kind: 'unchanged', snapshot } : { kind: 'changed', snapshot };
+      }
+      case 'empty':
+      case 'rewritten':
+      case 'unknown':
+        return reading;
+    }
+  }
+
+  return {
+    async sync({ after, signal }) {
+      const result = await ask({ kind: 'sync', after }, signal);
+      if (worker !== lastWorker) {
+        lastWorker = worker;
+        freshWorker = true;
+      }
+      if (result.kind !== 'sync')
+        throw new AdapterError('transient', 'GitWorkerLost', 'The Git worker answered another question.');
+      return take(result.reading);
+    },
+    async publish(commit, signal) {
+      const result = await ask({ kind: 'publish', files: commit.files, message: commit.message }, signal);
+      if (result.kind !== 'publish')
+        throw new AdapterError('transient', 'GitWorkerLost', 'The Git worker answered another question.');
+      return result.result;
+    },
+    async readStatus(prefix, signal) {
+      const result = await ask({ kind: 'readStatus', prefix }, signal);
+      if (result.kind !== 'readStatus')
+        throw new AdapterError('transient', 'GitWorkerLost', 'The Git worker answered another question.');
+      return { commit: result.commit, files: result.files };
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      if (worker !== undefined) {
+        worker.postMessage({ abort: true } satisfies Question);
+        await ask({ kind: 'close' }, undefined).catch(() => undefined);
+        await worker?.terminate();
+        worker = undefined;
+      }
+      if (ownsFolder) ownedFolders.delete(folder);
+      ownsFolder = false;
+    },
+  };
+}
+
+/** Paths whose file is another than before, or gone; with what the worker said, only those need to be looked at. */
+function differences(
+  before: ReadonlyMap<string, ConfigFile>,
+  now: ReadonlyMap<string, ConfigFile>,
+  said: { readonly written: readonly ConfigFile[]; readonly removed: readonly string[] } | undefined,
+): string[] {
+  const candidates =
+    said === undefined
+      ? new Set([...before.keys(), ...now.keys()])
+      : new Set([...said.removed, ...said.written.map(({ path }) => path)]);
+  return [...candidates]
+    .filter((path) => before.get(path)?.oid !== now.get(path)?.oid || before.get(path)?.kind !== now.get(path)?.kind)
+    .sort();
+}
