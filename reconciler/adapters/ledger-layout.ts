@@ -44,6 +44,7 @@ interface Head {
   readonly version: 1;
   readonly clusterUid: string;
   readonly startedAt: number;
+  readonly renewed: boolean;
   readonly accepted?: LedgerDocument['accepted'];
   readonly slot?: LedgerDocument['slot'];
   /** The runs that exist; a run's ConfigMap that is not listed here is rubbish of a save that was cut short. */
@@ -88,6 +89,7 @@ export function layOut(document: LedgerDocument, names: LedgerNames, present: Im
     version: 1,
     clusterUid: document.clusterUid,
     startedAt: document.startedAt,
+    renewed: document.renewed,
     ...(document.accepted === undefined ? {} : { accepted: document.accepted }),
     ...(document.slot === undefined ? {} : { slot: document.slot }),
     runs: Object.values(document.runs).map(({ id, hash }) => ({ id, hash })),
@@ -174,6 +176,7 @@ export function takeUp(image: Image, names: LedgerNames): LedgerDocument {
     version: 1,
     clusterUid: head.clusterUid,
     startedAt: head.startedAt,
+    renewed: head.renewed,
     accepted: head.accepted,
     slot: head.slot,
     requests,

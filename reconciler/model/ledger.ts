@@ -11,6 +11,8 @@ export interface LedgerDocument {
   /** UID of the namespace kube-system; another value means the ledger was copied from another cluster. */
   readonly clusterUid: string;
   readonly startedAt: number;
+  /** True until a first commit was read by a ledger that replaces a lost one: requests that are there already are not acted upon. */
+  readonly renewed: boolean;
   /** The newest config commit that was accepted. */
   readonly accepted: { readonly commit: string; readonly committedAt: number } | undefined;
   /** Newest slot of the schedule that was handled (run, merged or missed), and the schedule it belongs to. */

@@ -116,6 +116,7 @@ export function emptyLedger(input: {
     version: 1,
     clusterUid: input.observed.clusterUid,
     startedAt: input.now,
+    renewed: false,
     accepted: undefined,
     slot: undefined,
     requests: {},
@@ -126,7 +127,7 @@ export function emptyLedger(input: {
 
 function acceptCommit(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
   if (input.commit === undefined || ledger.accepted?.commit === input.commit) return ledger;
-  return { ...ledger, accepted: { commit: input.commit, committedAt: input.committedAt } };
+  return { ...ledger, renewed: false, accepted: { commit: input.commit, committedAt: input.committedAt } };
 }
 
 /** Nothing is decided and nothing is written; every node says why. */

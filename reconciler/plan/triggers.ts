@@ -95,6 +95,16 @@ function registerRequest(
     since: known?.reason === reason && known.state === state ? known.since : now,
     run,
   });
+  if (ledger.renewed) {
+    return noteRequest(
+      ledger,
+      record(
+        'Refused',
+        'AlreadyHandled',
+        'was there when a new ledger was begun, so it may have acted before; commit it under another name',
+      ),
+    );
+  }
   if (now >= expires)
     return noteRequest(
       ledger,
