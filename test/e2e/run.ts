@@ -1,0 +1,23 @@
+// Behind `npm run test:e2e`: looks for a Kubernetes to test against, then runs the suite; exit code 3 means "not run".
+import { spawnSync } from 'node:child_process';
+import { findClusterSource, NoClusterSource } from '../lab/assets.ts';
+
+/** Not run: neither passed nor failed. CI counts it as a failure, a person reads the sentence. */
+const notRun = 3;
+
+let source;
+try {
+  source = findClusterSource();
+} catch (error) {
+  if (!(error instanceof NoClusterSource)) throw error;
+  console.error(`NOT RUN: the end-to-end suite. ${error.message}`);
+  process.exit(notRun);
+}
+console.log(
+  source.kind === 'programs'
+    ? `end to end, against Kubernetes from ${source.origin}: ${source.folder}`
+    : `end to end, against the cluster of ${source.kubeconfigPath}; stories that need to break the control plane are not part of this run`,
+);
+const words = ['--no-install', 'vitest', 'run', '--config', 'test/e2e/vitest.config.ts', ...process.argv.slice(2)];
+const child = spawnSync('npx', words, { stdio: 'inherit', cwd: new URL('../..', import.meta.url).pathname });
+process.exit(child.status ?? 1);
