@@ -1,6 +1,8 @@
 // Does the tip descend from the commit accepted last? Looked up locally first; else the history is deepened until it is known.
 import { AdapterError } from '../model/failure.ts';
+import type { GitTransport } from './git-http.ts';
 import type { Packs } from './git-packs.ts';
+import { probe } from './git-remote.ts';
 import type { GitStore } from './git-store.ts';
 import { readCommit } from './git-trees.ts';
 
@@ -10,10 +12,8 @@ export type Descent =
   | { readonly kind: 'rewritten' }
   | { readonly kind: 'unknown'; readonly message: string };
 
-/** Commits by which the history is deepened in turn; then all of it is asked for. */
-const steps = [64, 1024] as const;
-/** What git itself sends for "the whole history" (fetch --unshallow). */
-const wholeHistory = 0x7fffffff;
+/** Depths that are asked for in turn; the last is what git itself sends for "the whole history" (fetch --unshallow). */
+const depths = [64, 1024, 0x7fffffff] as const;
 
 /** Walks back from `tip`: found, not found in a complete history, or the local history ends too early. */
 export function walkLocally(packs: Packs, tip: string, after: string): 'found' | 'absent' | 'cut' {
@@ -33,8 +33,14 @@ export function walkLocally(packs: Packs, tip: string, after: string): 'found' |
   return cut ? 'cut' : 'absent';
 }
 
-/** Decides; fetches more history when it must. The tip may move while it does so: then the next look decides. */
-export async function judgeDescent(store: GitStore, branch: string, tip: string, after: string): Promise<Descent> {
+/** Decides; fetches more history when it must. */
+export async function judgeDescent(
+  store: GitStore,
+  transport: GitTransport,
+  branch: string,
+  tip: string,
+  after: string,
+): Promise<Descent> {
   const verdict = (): Descent | undefined => {
     const found = walkLocally(store.packs, tip, after);
     if (found === 'cut') return undefined;
@@ -43,12 +49,13 @@ export async function judgeDescent(store: GitStore, branch: string, tip: string,
   const local = verdict();
   if (local !== undefined) return local;
   try {
-    for (const depth of steps) {
-      await store.fetch(branch, { depth, relative: true });
+    for (const depth of depths) {
+      // Over SSH every request needs a conversation of its own, which begins with this question.
+      await probe(transport, branch);
+      await store.fetch(branch, tip, depth);
       const known = verdict();
       if (known !== undefined) return known;
     }
-    await store.fetch(branch, { depth: wholeHistory });
   } catch (error) {
     if (!(error instanceof AdapterError) || error.code === 'GitAborted') throw error;
     return {
@@ -56,10 +63,8 @@ export async function judgeDescent(store: GitStore, branch: string, tip: string,
       message: `The history before ${tip.slice(0, 10)} could not be fetched. ${error.message}`,
     };
   }
-  return (
-    verdict() ?? {
-      kind: 'unknown',
-      message: `The server does not have the whole history before ${tip.slice(0, 10)} (is its repository shallow?), and ${after.slice(0, 10)} is not in the part it has.`,
-    }
-  );
+  return {
+    kind: 'unknown',
+    message: `The server does not have the whole history before ${tip.slice(0, 10)} (is its repository shallow?), and ${after.slice(0, 10)} is not in the part it has.`,
+  };
 }

@@ -44,10 +44,11 @@ export function openReader(
     // A cache that grew is best thrown away while nothing is new, so that the commit accepted last is in the new one.
     if (store.grown() && (after === undefined || after === remote.oid || store.tip(remote.branch) !== remote.oid))
       store.discard();
-    const tip = store.tip(remote.branch) === remote.oid ? remote.oid : await store.fetch(remote.branch);
+    const tip = remote.oid;
+    if (store.tip(remote.branch) !== tip) await store.fetch(remote.branch, tip);
 
     if (after !== undefined && after !== tip && (proven.tip !== tip || proven.after !== after)) {
-      const descent = await judgeDescent(store, remote.branch, tip, after);
+      const descent = await judgeDescent(store, transport, remote.branch, tip, after);
       if (descent.kind === 'unknown') return { kind: 'unknown', tip, after, message: descent.message };
       if (descent.kind === 'rewritten')
         return {

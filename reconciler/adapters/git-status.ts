@@ -7,7 +7,8 @@ import { stopped } from './git-failure.ts';
 import { buildPack, collectObjects, type NewObjects } from './git-pack-write.ts';
 import type { Packs } from './git-packs.ts';
 import { withFreshCache } from './git-reading.ts';
-import { probe, push, pushTip } from './git-remote.ts';
+import { push } from './git-push.ts';
+import { probe, pushTip } from './git-remote.ts';
 import type { GitStore } from './git-store.ts';
 import { folderMode, formatTree, readCommit, readTree, type TreeEntry } from './git-trees.ts';
 
@@ -135,10 +136,13 @@ export function openStatus(
 ): StatusWriter {
   const { branch, author } = settings;
 
-  /** Makes sure that the cache has the tip, whole. */
-  async function have(tip: string): Promise<string> {
+  /** Makes sure that the cache has the tip as it is now, whole; `known` is where it was a moment ago. */
+  async function have(known: string): Promise<string> {
     if (store.grown()) store.discard();
-    return store.tip(branch) === tip ? tip : await store.fetch(branch);
+    if (store.tip(branch) === known) return known;
+    const now = (await probe(transport, branch))?.oid ?? known;
+    if (store.tip(branch) !== now) await store.fetch(branch, now);
+    return now;
   }
 
   async function pause(attempt: number): Promise<void> {
@@ -179,7 +183,6 @@ export function openStatus(
     for (let attempts = 0; ;) {
       const advertised = await pushTip(transport, branch);
       const tip = advertised === undefined ? undefined : await have(advertised);
-      // The branch moved between the two questions: ask again, so that the push is compared with what it was built on.
       if (tip !== undefined && uncertain) {
         const arrived = findBatch(tip, trailer);
         if (arrived !== undefined) return { commit: arrived, changed: true, attempts };

@@ -1,8 +1,8 @@
 // One bare repository on disk: a cache of one branch of one remote, shallow, thrown away whenever it grows or is in doubt.
 import fs from 'node:fs';
 import path from 'node:path';
-import { addRemote, fetch, init } from 'isomorphic-git';
-import { AdapterError } from '../model/failure.ts';
+import { indexPack, init } from 'isomorphic-git';
+import { download, packedObjects } from './git-download.ts';
 import { corrupt } from './git-failure.ts';
 import type { GitTransport } from './git-http.ts';
 import { storePack, writeWhole } from './git-pack-write.ts';
@@ -14,13 +14,6 @@ export interface StoreLimits {
   readonly maxBytes: number;
 }
 
-/** How much history to fetch: nothing said means "all that is new". */
-export interface FetchDepth {
-  readonly depth?: number;
-  /** Count from where the history ends now, not from the tip. */
-  readonly relative?: boolean;
-}
-
 const tipPattern = /^[0-9a-f]{40}$/;
 
 export class GitStore {
@@ -28,8 +21,6 @@ export class GitStore {
   readonly #transport: GitTransport;
   readonly #limits: StoreLimits;
   #packs: Packs | undefined;
-  /** Where isomorphic-git keeps indexes it has parsed; it must not outlive the folder. */
-  #libraryCache: object = {};
 
   constructor(gitdir: string, transport: GitTransport, limits: StoreLimits) {
     this.#gitdir = gitdir;
@@ -45,13 +36,9 @@ export class GitStore {
   /** Makes the folder ready. One that a killed process left in the middle of a write is not trusted. */
   async open(): Promise<void> {
     if (fs.existsSync(this.#marker) || !fs.existsSync(path.join(this.#gitdir, 'HEAD'))) this.discard();
-    if (!fs.existsSync(this.#gitdir)) {
-      fs.mkdirSync(this.#gitdir, { recursive: true, mode: 0o700 });
-      fs.writeFileSync(this.#marker, '');
-      await init({ fs, gitdir: this.#gitdir, bare: true });
-      await addRemote({ fs, gitdir: this.#gitdir, remote: 'origin', url: this.#transport.url });
-      fs.rmSync(this.#marker, { force: true });
-    }
+    if (fs.existsSync(this.#gitdir)) return;
+    fs.mkdirSync(this.#gitdir, { recursive: true, mode: 0o700 });
+    await this.#marked(() => init({ fs, gitdir: this.#gitdir, bare: true }));
   }
 
   /** Throws the cache away. */
@@ -63,10 +50,9 @@ export class GitStore {
   close(): void {
     this.#packs?.close();
     this.#packs = undefined;
-    this.#libraryCache = {};
   }
 
-  /** Whether it has grown past its limits: isomorphic-git never repacks, so a new shallow clone is the way to be small again. */
+  /** Whether it has grown past its limits: nothing here repacks, so a new shallow clone is the way to be small again. */
   grown(): boolean {
     if (!fs.existsSync(this.#gitdir)) return false;
     const { packs, bytes } = this.packs.extent;
@@ -75,6 +61,7 @@ export class GitStore {
 
   /** The commit that the cache holds whole, as the tip of a branch. */
   tip(branch: string): string | undefined {
+    if (fs.existsSync(this.#marker)) return undefined;
     try {
       const oid = fs.readFileSync(path.join(this.#gitdir, 'refs', 'heads', branch), 'utf8').trim();
       return tipPattern.test(oid) && this.packs.has(oid) ? oid : undefined;
@@ -84,44 +71,30 @@ export class GitStore {
   }
 
   /**
-   * Fetches a branch and tells its tip. Without a depth only what is new is sent; with one the server sends whole snapshots, so it is
-   * for the first clone and for deepening only.
+   * Fetches the commit `want`, which was just seen as the tip of a branch. Without a depth only what is new is sent (a first clone gets
+   * one commit); with one the server sends whole snapshots, so it is for deepening only.
    */
-  async fetch(branch: string, depth: FetchDepth = {}): Promise<string> {
+  async fetch(branch: string, want: string, depth?: number): Promise<void> {
     await this.open();
-    const shallowFile = path.join(this.#gitdir, 'shallow');
-    const shallow = fs.existsSync(shallowFile) ? fs.readFileSync(shallowFile) : undefined;
-    const first = this.tip(branch) === undefined && this.packs.extent.packs === 0;
-    fs.writeFileSync(this.#marker, '');
-    try {
-      const { fetchHead } = await fetch({
-        fs,
-        http: this.#transport,
-        gitdir: this.#gitdir,
-        cache: this.#libraryCache,
-        url: this.#transport.url,
-        remote: 'origin',
-        ref: `refs/heads/${branch}`,
-        remoteRef: `refs/heads/${branch}`,
-        singleBranch: true,
-        tags: false,
-        ...(first && depth.depth === undefined ? { depth: 1 } : depth),
-      });
-      this.packs.reload();
-      if (fetchHead === null || !this.packs.has(fetchHead)) throw corrupt('the server sent a pack without the tip');
-      this.#writeTip(branch, fetchHead);
-      fs.rmSync(this.#marker, { force: true });
-      return fetchHead;
-    } catch (error) {
-      if (first || !(error instanceof AdapterError)) this.discard();
-      else {
-        // The library notes new shallow commits before it has them: put the note back as it was.
-        if (shallow === undefined) fs.rmSync(shallowFile, { force: true });
-        else writeWhole(shallowFile, shallow);
-        fs.rmSync(this.#marker, { force: true });
+    const have = this.tip(branch);
+    const shallow = this.#readShallow();
+    const came = await download(this.#transport, {
+      want,
+      have,
+      shallow,
+      depth: depth ?? (have === undefined ? 1 : undefined),
+    });
+    await this.#marked(async () => {
+      if (packedObjects(came.pack) > 0) {
+        const name = `objects/pack/pack-${came.pack.subarray(-20).toString('hex')}.pack`;
+        writeWhole(path.join(this.#gitdir, name), came.pack);
+        await indexPack({ fs, dir: this.#gitdir, gitdir: this.#gitdir, filepath: name });
       }
-      throw error;
-    }
+      this.packs.reload();
+      if (!this.packs.has(want)) throw corrupt('the server sent a pack without the tip');
+      writeWhole(path.join(this.#gitdir, 'shallow'), came.shallow.map((oid) => `${oid}\n`).join(''));
+      this.#writeTip(branch, want);
+    });
   }
 
   /** Keeps what was pushed, so that it need not be fetched. */
@@ -129,6 +102,27 @@ export class GitStore {
     storePack(this.#gitdir, built);
     this.packs.reload();
     this.#writeTip(branch, tip);
+  }
+
+  /** Does work that leaves the folder in doubt until it is done; when it fails, the folder goes. */
+  async #marked(work: () => Promise<void>): Promise<void> {
+    fs.writeFileSync(this.#marker, '');
+    try {
+      await work();
+    } catch (error) {
+      this.discard();
+      throw error;
+    }
+    fs.rmSync(this.#marker, { force: true });
+  }
+
+  #readShallow(): string[] {
+    const file = path.join(this.#gitdir, 'shallow');
+    if (!fs.existsSync(file)) return [];
+    return fs
+      .readFileSync(file, 'utf8')
+      .split('\n')
+      .filter((line) => tipPattern.test(line));
   }
 
   get #marker(): string {
