@@ -1,4 +1,5 @@
 // How the ledger lies in ConfigMaps: one JSON value per data key, nodes spread over shards, and back again.
+import { digest } from '../model/digest.ts';
 import { AdapterError } from '../model/failure.ts';
 import type { LedgerDocument, NodeHistory, NodeRecord, RequestRecord, RunRecord } from '../model/ledger.ts';
 
@@ -40,13 +41,10 @@ const requestPrefix = 'request.';
 /** Data keys of ours among node names begin with an underscore, which no node name has. */
 export const generationKey = '_generation';
 
-interface Head {
-  readonly version: 1;
-  readonly clusterUid: string;
-  readonly startedAt: number;
-  readonly renewed: boolean;
-  readonly accepted?: LedgerDocument['accepted'];
-  readonly slot?: LedgerDocument['slot'];
+/** What is one of its kind in a ledger: everything but requests, runs and history. */
+type Single = Omit<LedgerDocument, 'requests' | 'runs' | 'history'>;
+
+interface Head extends Single {
   /** The runs that exist; a run's ConfigMap that is not listed here is rubbish of a save that was cut short. */
   readonly runs: readonly { readonly id: string; readonly hash: string }[];
   /** How many history shards count. */
@@ -84,30 +82,26 @@ function json(value: object): string {
  */
 export function layOut(document: LedgerDocument, names: LedgerNames, present: Image): Image {
   const image: Image = new Map();
-  const history = spread(document.history, historyPerShard, (index) => names.history(index), present, image);
-  const head: Head = {
-    version: 1,
-    clusterUid: document.clusterUid,
-    startedAt: document.startedAt,
-    renewed: document.renewed,
-    ...(document.accepted === undefined ? {} : { accepted: document.accepted }),
-    ...(document.slot === undefined ? {} : { slot: document.slot }),
-    runs: Object.values(document.runs).map(({ id, hash }) => ({ id, hash })),
-    history,
-  };
+  const { requests, runs, history: nodes, ...single } = document;
+  const history = spread(nodes, historyPerShard, (index) => names.history(index), present, image);
+  const head: Head = { ...single, runs: Object.values(runs).map(({ id, hash }) => ({ id, hash })), history };
   const headData = new Map([[headKey, JSON.stringify(head)]]);
-  for (const [name, request] of Object.entries(document.requests)) headData.set(requestKey(name), json(request));
+  for (const [name, request] of Object.entries(requests)) headData.set(requestKey(name), json(request));
   image.set(names.head, headData);
-  for (const { nodes, ...run } of Object.values(document.runs)) {
-    const shards = spread(nodes, nodesPerShard, (index) => names.shard(run.hash, index), present, image);
+  for (const { nodes: records, ...run } of Object.values(runs)) {
+    const shards = spread(records, nodesPerShard, (index) => names.shard(run.hash, index), present, image);
     image.set(names.run(run.hash), new Map([[runKey, JSON.stringify({ shards, run } satisfies RunHeader)]]));
   }
   return image;
 }
 
-/** A request's name is a file's name; characters that a data key cannot have are written as `_` and their code. */
+/** The longest data key of a ConfigMap. */
+const longestKey = 253;
+
+/** A request's name is a file's name; characters that a data key cannot have are written as `_` and their code, long names as a hash. */
 function requestKey(name: string): string {
-  return requestPrefix + name.replace(/[^A-Za-z0-9.-]/g, (char) => `_${char.charCodeAt(0).toString(16)}_`);
+  const key = requestPrefix + name.replace(/[^A-Za-z0-9.-]/g, (char) => `_${char.charCodeAt(0).toString(16)}_`);
+  return key.length <= longestKey ? key : `${requestPrefix}_${digest(name)}`;
 }
 
 function spread(
@@ -172,17 +166,8 @@ export function takeUp(image: Image, names: LedgerNames): LedgerDocument {
     const request = parse<RequestRecord>(image, names.head, key);
     requests[request.name] = request;
   }
-  return {
-    version: 1,
-    clusterUid: head.clusterUid,
-    startedAt: head.startedAt,
-    renewed: head.renewed,
-    accepted: head.accepted,
-    slot: head.slot,
-    requests,
-    runs,
-    history,
-  };
+  const { runs: _runs, history: _history, ...single } = head;
+  return { ...single, accepted: head.accepted, slot: head.slot, requests, runs, history };
 }
 
 function parseHead(image: Image, names: LedgerNames): Head {

@@ -118,9 +118,8 @@ export function openLedger(transport: Transport, options: LedgerOptions): Ledger
     unfinished = [];
     // A ledger that begins is an empty one first: a head refers to nothing that is not there.
     if (!state.image.has(names.head)) {
-      const { clusterUid, startedAt, renewed } = after;
-      const empty = { version: 1, clusterUid, startedAt, renewed, accepted: undefined, slot: undefined } as const;
-      const fresh = layOut({ ...empty, requests: {}, runs: {}, history: {} }, names, new Map());
+      const empty = { ...after, accepted: undefined, slot: undefined, requests: {}, runs: {}, history: {} };
+      const fresh = layOut(empty, names, new Map());
       await create(state, names.head, fresh.get(names.head) ?? new Map<string, string>());
     }
     const counts = reachable(state.image, names);
