@@ -49,6 +49,8 @@ export interface ClusterOptions<Facts extends JobIdentity, Pod extends PodIdenti
   readonly watch: boolean;
   /** Namespace of the Jobs; default `os-patch`. */
   readonly namespace?: string;
+  /** How long a Job may be without a pod before the cluster's Events are read for the reason, milliseconds; default 20,000. */
+  readonly noPodAfterMs?: number;
   /** A number in [0, 1) for the spread of back-offs; default Math.random. */
   readonly random?: () => number;
 }

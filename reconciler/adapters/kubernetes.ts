@@ -10,8 +10,6 @@ import type { ClusterOptions, Complaint, JobIdentity, Look, PodIdentity } from '
 import { watching } from './kubernetes-watching.ts';
 import { list, read } from './kubernetes-calls.ts';
 
-/** How long a Job may be without a pod before the cluster's Events are read for the reason. */
-const noPodAfterMs = 20_000;
 /** The Events of one Job are read again at most this often. */
 const complaintsEveryMs = 15_000;
 
@@ -21,6 +19,7 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
 ): Cluster {
   const { views, clock } = options;
   const namespace = options.namespace ?? jobNamespace;
+  const noPodAfterMs = options.noPodAfterMs ?? 20_000;
   const source = options.watch ? watching(options, namespace) : listing(options, namespace);
   const { transport } = source;
   const complaints = new Map<string, { readonly at: number; readonly found: readonly Complaint[] }>();

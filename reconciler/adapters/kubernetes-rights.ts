@@ -1,0 +1,89 @@
+// The rights that the adapters use on a cluster, and no others: what the chart grants is compared with this list.
+import { jobNamespace, leaseName, ownNamespace } from '../model/names.ts';
+import type { RequestInfo } from './kubernetes-transport.ts';
+
+/** One rule of RBAC. */
+export interface Right {
+  readonly apiGroup: string;
+  /** With the subresource, e.g. `pods/eviction`. */
+  readonly resource: string;
+  readonly verbs: readonly string[];
+  /** Undefined: the whole cluster. */
+  readonly namespace?: string;
+  /** Only objects of these names; a list or watch then selects by `metadata.name`. */
+  readonly names?: readonly string[];
+  /** What for. */
+  readonly why: string;
+}
+
+/** `create nodes` is not among them: a server-side apply or a slip of ours could otherwise bring a Node into being. */
+export const rights: readonly Right[] = [
+  {
+    apiGroup: '',
+    resource: 'nodes',
+    verbs: ['get', 'list', 'watch', 'patch'],
+    why: 'see nodes; cordon, uncordon, mark them; remove the taint of unpatched nodes',
+  },
+  {
+    apiGroup: '',
+    resource: 'pods',
+    verbs: ['list', 'delete'],
+    why: 'see what runs on a node that is drained; delete past a budget where the policy says force',
+  },
+  { apiGroup: '', resource: 'pods/eviction', verbs: ['create'], why: 'drain' },
+  { apiGroup: 'policy', resource: 'poddisruptionbudgets', verbs: ['list'], why: 'say why a drain waits' },
+  { apiGroup: '', resource: 'namespaces', verbs: ['get'], names: ['kube-system'], why: 'the identity of the cluster' },
+  {
+    apiGroup: '',
+    resource: 'namespaces',
+    verbs: ['list', 'watch'],
+    names: [jobNamespace],
+    why: 'the stop without Git: an annotation',
+  },
+  { apiGroup: '', resource: 'events', verbs: ['create'], namespace: 'default', why: 'Events on nodes' },
+  {
+    apiGroup: 'batch',
+    resource: 'jobs',
+    verbs: ['get', 'list', 'watch', 'create', 'delete'],
+    namespace: jobNamespace,
+    why: 'patch Jobs',
+  },
+  { apiGroup: '', resource: 'pods', verbs: ['list', 'watch'], namespace: jobNamespace, why: 'results of patch Jobs' },
+  { apiGroup: '', resource: 'events', verbs: ['list'], namespace: jobNamespace, why: 'say why a Job has no pod' },
+  { apiGroup: '', resource: 'configmaps', verbs: ['get', 'create'], namespace: jobNamespace, why: 'the patch script' },
+  {
+    apiGroup: 'coordination.k8s.io',
+    resource: 'leases',
+    verbs: ['create'],
+    namespace: jobNamespace,
+    why: 'one Oakum acts',
+  },
+  {
+    apiGroup: 'coordination.k8s.io',
+    resource: 'leases',
+    verbs: ['get', 'update'],
+    namespace: jobNamespace,
+    names: [leaseName],
+    why: 'one Oakum acts',
+  },
+  {
+    apiGroup: '',
+    resource: 'configmaps',
+    verbs: ['list', 'create', 'patch', 'delete'],
+    namespace: ownNamespace,
+    why: 'the ledger',
+  },
+];
+
+/** The right by which a request is allowed; undefined when there is none. A list or watch of one name is selected by field. */
+export function rightFor(request: RequestInfo, selectedName: string | undefined): Right | undefined {
+  const name = request.name ?? selectedName;
+  return rights.find(
+    (right) =>
+      right.apiGroup === request.apiGroup &&
+      right.resource === request.resource &&
+      right.verbs.includes(request.verb) &&
+      (right.namespace === undefined || right.namespace === request.namespace) &&
+      (right.names === undefined || (name !== undefined && right.names.includes(name))),
+  );
+}
