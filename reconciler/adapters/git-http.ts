@@ -2,7 +2,7 @@
 import { EnvHttpProxyAgent, request } from 'undici';
 import type { GitHttpRequest, GitHttpResponse } from 'isomorphic-git';
 import { AdapterError } from '../model/failure.ts';
-import { networkFailure, publicUrl, statusFailure } from './git-failure.ts';
+import { errorCode, networkFailure, publicUrl, statusFailure } from './git-failure.ts';
 import type { GitAuth, WorkerOptions } from './git-options.ts';
 import type { Secrets } from './git-secrets.ts';
 
@@ -61,8 +61,16 @@ export function openHttpTransport(
     const authorization = new URL(target).origin === new URL(home).origin ? secrets.authorization(auth) : undefined;
     if (authorization !== undefined) headers['authorization'] = authorization;
     const method = call.method === 'POST' ? 'POST' : 'GET';
+    const send = () => request(target, { method, headers, dispatcher, signal: scope.signal, body: body ?? null });
     try {
-      return await request(target, { method, headers, dispatcher, signal: scope.signal, body: body ?? null });
+      return await send();
+    } catch (error) {
+      // A server may close an idle connection at the very moment that we use it. Only what changes nothing is said twice.
+      const again = errorCode(error) === 'UND_ERR_SOCKET' && !target.endsWith('/git-receive-pack');
+      if (!again || scope.signal.aborted) throw networkFailure(error, url, scope.signal);
+    }
+    try {
+      return await send();
     } catch (error) {
       throw networkFailure(error, url, scope.signal);
     }

@@ -84,7 +84,7 @@ export function openGit(options: GitOptions): Git {
     }
     warnOfPlainText(options);
     const file = import.meta.url.endsWith('.ts') ? './git-worker.ts' : './git-worker.js';
-    const started = new Worker(new URL(file, import.meta.url), { workerData: complete });
+    const started = new Worker(new URL(file, import.meta.url), { workerData: complete, execArgv: [] });
     started.on('message', (answer: Answer) => {
       const asked = waiting;
       if (asked?.id !== answer.id) return;

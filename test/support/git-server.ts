@@ -158,7 +158,6 @@ async function backend(
     const rest = fault?.cutAfter === undefined ? chunk : chunk.subarray(0, Math.max(0, fault.cutAfter - sent));
     sent += chunk.length;
     if (rest.length > 0) response.write(rest);
-    if (fault?.cutAfter !== undefined && sent >= fault.cutAfter) setTimeout(() => request.socket.destroy(), 20).unref();
   };
   child.stdout.on('data', (chunk: Buffer) => {
     if (headDone) return write(chunk);
@@ -176,7 +175,9 @@ async function backend(
     write(head.subarray(end + 4));
   });
   await new Promise<void>((resolve) => child.on('close', () => resolve()));
-  if (fault?.loseAnswer === true) request.socket.destroy();
+  // What was written must reach the other side before the end does.
+  if (fault?.cutAfter !== undefined) await delay(20);
+  if (fault?.loseAnswer === true || fault?.cutAfter !== undefined) request.socket.destroy();
   else response.end();
 }
 
