@@ -92,6 +92,7 @@ export function httpTransport(source: KubeconfigSource, options: HttpOptions = {
         const response = await ask('GET', path, { signal, idleMs: watchOptions.idleMs });
         // A refused watch answers like any request, perhaps in plain text: its lines are no events.
         if (response.statusCode !== 200) throw refusal({ method: 'GET', path }, await answer(response));
+        watchOptions.onOpen?.();
         await readLines(response.body, onEvent);
       } catch (error) {
         if (ended(closing.signal, watchOptions)) return;

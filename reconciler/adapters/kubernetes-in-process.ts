@@ -26,10 +26,11 @@ export function inProcessTransport(handler: RequestHandler): Transport {
       });
       return { status: response.status, headers: response.headers, body: copy(response.body) };
     },
-    watch: (path, onEvent, { signal }) => {
+    watch: (path, onEvent, { signal, onOpen }) => {
       if (handler.watch === undefined)
         return Promise.reject(new AdapterError('rejected', 'NoWatch', 'this cluster has no watches; observe by lists'));
       const { watch } = handler;
+      onOpen?.();
       return new Promise((resolve, reject) => {
         let stop: () => void = () => undefined;
         const end = (finish: () => void): void => {

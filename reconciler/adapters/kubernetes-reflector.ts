@@ -115,7 +115,6 @@ export function reflect<View>(options: ReflectorOptions<View>): Reflector<View> 
   };
 
   const take = (event: WatchEvent): void => {
-    failure = undefined;
     if (event.type === 'ERROR') {
       const expired = (event.object as { code?: number } | null)?.code === 410;
       version = undefined;
@@ -151,8 +150,11 @@ export function reflect<View>(options: ReflectorOptions<View>): Reflector<View> 
       resourceVersion: from,
       timeoutSeconds,
     });
+    const onOpen = (): void => {
+      failure = undefined;
+    };
     try {
-      await transport.watch(`${path}?${parameters.toString()}`, take, { signal: attempt.signal, idleMs });
+      await transport.watch(`${path}?${parameters.toString()}`, take, { signal: attempt.signal, idleMs, onOpen });
     } finally {
       signal.removeEventListener('abort', stop);
     }

@@ -43,6 +43,8 @@ export interface Transport {
 }
 
 export interface WatchOptions {
+  /** Called when the server has accepted the watch, before any event. */
+  readonly onOpen?: () => void;
   readonly signal: AbortSignal;
   /** Bookmarks come about once a minute: a watch that is silent for longer than this is taken for dead. */
   readonly idleMs: number;
