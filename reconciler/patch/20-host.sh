@@ -70,7 +70,7 @@ need_space() { # DIRECTORY KIB CODE WHAT
   df -Pk "$space_directory" 2>/dev/null | awk 'NR > 1 { print $4, $6; exit }' >"$TMP/df"
   read -r space_free space_mount <"$TMP/df" || return 0
   printf '%s\t%s\n' "$space_mount" "$2" >>"$TMP/space.tsv"
-  space_need=$(awk -F'\t' -v m="$space_mount" '$1 == m { n += $2 } END { print n + 0 }' "$TMP/space.tsv")
+  space_need=$(awk -F'\t' -v m="$space_mount" '$1 == m { n += $2 } END { printf "%.0f\n", n }' "$TMP/space.tsv")
   if [ "$space_free" -lt "$space_need" ]; then
     fail "$3" "$4: $((space_need / 1024 + 1)) MiB needed on $space_mount, $((space_free / 1024)) MiB free; make room there and try again"
   fi

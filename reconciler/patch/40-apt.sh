@@ -16,10 +16,11 @@ apt_preflight() {
     fail DISK_FULL_VAR "cannot write below $APT_STATE; make room there and try again"
   APT_NATIVE=$(dpkg --print-architecture)
   # Without the phasing switch apt defers a security fix whose version is also phased in -updates. An empty Default-Release undoes a
-  # setting that would rank a whole suite above our pins. Error-Mode makes a repository that failed an error.
+  # setting that would rank a whole suite above our pins. Error-Mode makes a repository that failed an error. Retries are ours: with its
+  # own, apt 2.6 can wait for ever on a host that refused once.
   APT_OPTIONS="-o Dir::State::Lists=$APT_STATE/lists -o Dir::Cache::archives=$APT_STATE/archives -o Dir::Cache::pkgcache= \
     -o Dir::Cache::srcpkgcache= -o Acquire::GzipIndexes=true -o Acquire::Languages=none -o Dir::Etc::Preferences=$TMP/preferences \
-    -o APT::Default-Release= -o APT::Get::Always-Include-Phased-Updates=true -o APT::Update::Error-Mode=any -o Acquire::Retries=1 \
+    -o APT::Default-Release= -o APT::Get::Always-Include-Phased-Updates=true -o APT::Update::Error-Mode=any -o Acquire::Retries=0 \
     -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o DPkg::Lock::Timeout=$OSP_LOCK_TIMEOUT"
   if [ -n "$OSP_SNAPSHOT" ]; then
     # shellcheck disable=SC2086 # options are words
@@ -92,17 +93,16 @@ apt_matches() { # FILE ORIGIN LABEL SUITE CODENAME
   return 1
 }
 
-# Sorts the archives that apt knows into security, distribution and other. A literal $( means: no Release file was ever read.
+# Sorts the archives that apt knows into security, distribution and other. Those without a Release file come by no-release-info only.
 apt_targets() {
   apt_quiet apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SUITE)|$(CODENAME)|$(REPO_URI)|$(RELEASE)' 'Created-By: Packages' 2>/dev/null |
     LC_ALL=C sort -u >"$TMP/targets"
   : >"$TMP/security.pairs"
   : >"$TMP/distribution.pairs"
   : >"$TMP/needed.uris"
-  : >"$TMP/unread.uris"
+  : >"$TMP/read.uris"
   while IFS='|' read -r target_o target_l target_a target_n target_uri target_release; do
-    # shellcheck disable=SC2194 # the literal is what apt leaves when it has no value
-    case $target_o in '$('*) printf '%s\t%s\n' "${target_uri%/}" "$target_release" >>"$TMP/unread.uris" && continue ;; esac
+    printf '%s\t%s\n' "${target_uri%/}" "$target_release" >>"$TMP/read.uris"
     if apt_matches "$TMP/apt.security" "$target_o" "$target_l" "$target_a" "$target_n"; then
       printf '%s\t%s\n' "$target_l" "$target_a" >>"$TMP/security.pairs"
       printf '%s\n' "${target_uri%/}" >>"$TMP/needed.uris"
@@ -115,6 +115,8 @@ apt_targets() {
       printf '%s\t%s\n' "$target_l" "$target_a" >>"$TMP/distribution.pairs"
     fi
   done <"$TMP/targets"
+  apt_quiet apt-get indextargets --no-release-info --format '$(REPO_URI)|$(RELEASE)' 'Created-By: Packages' 2>/dev/null |
+    sed 's#/*|#	#' | LC_ALL=C sort -u | grep -vxF -f "$TMP/read.uris" >"$TMP/unread.uris"
 }
 
 # --- preferences ---------------------------------------------------------------------------------------------------------
@@ -242,6 +244,8 @@ apt_classify() { # FILE
   apt_where=${apt_where:-a repository}
   if grep -qE 'No space left|Write error - write' "$1"; then
     apt_code=DISK_FULL_VAR apt_words="no space left for package lists below $APT_STATE; make room in /var and try again"
+  elif grep -qE '(401|403|407)  |Unauthorized|Forbidden' "$1"; then
+    apt_code=REPO_AUTH apt_words="$apt_where refuses access ($(grep -oE '(401|403|407) +[A-Za-z ]*' "$1" | head -n 1 | tr -s ' ')); look at credentials or subscription"
   elif grep -qE 'NO_PUBKEY|Missing key|is not signed|BADSIG|EXPKEYSIG|REVKEYSIG|signatures (were invalid|couldn)|Signing key on|OpenPGP signature verification' "$1"; then
     apt_key=$(grep -oE '(NO_PUBKEY|Missing key|EXPKEYSIG|BADSIG) *[0-9A-F]+' "$1" | head -n 1)
     apt_code=REPO_SIGNATURE
@@ -252,8 +256,6 @@ apt_classify() { # FILE
     apt_code=CLOCK_SKEW apt_words="$apt_where is dated in the future; the node's clock is behind ($(stamp))"
   elif grep -qE 'Could not resolve|emporary failure resolving|wicked happened resolving' "$1"; then
     apt_code=REPO_DNS apt_words="the name of $apt_where cannot be resolved; look at the node's DNS"
-  elif grep -qE '(401|403|407)  |Unauthorized|Forbidden' "$1"; then
-    apt_code=REPO_AUTH apt_words="$apt_where refuses access ($(grep -oE '(401|403|407) +[A-Za-z ]*' "$1" | head -n 1 | tr -s ' ')); look at credentials or subscription"
   elif grep -qE 'timed out|Connection failed|imeout was reached' "$1"; then
     apt_code=REPO_TIMEOUT apt_words="$apt_where does not answer in time; look at the firewall, proxy and mirror"
   elif grep -qE 'Could not connect|Connection refused|Network is unreachable|No route to host|Unable to connect|annot initiate the connection|ertificate|handshake' "$1"; then
@@ -262,7 +264,7 @@ apt_classify() { # FILE
     apt_code=REPO_HTTP apt_words="$apt_where answers with an error ($(grep -oE '(429|50[0-9]) +[A-Za-z ]*' "$1" | head -n 1 | tr -s ' '))"
   else
     apt_code=REPO_METADATA
-    apt_words="$apt_where has no usable metadata: $(grep -E '^E:|  404|Hash|unexpected' "$1" | head -n 1 | cut -c 1-120)"
+    apt_words="$apt_where has no usable metadata; does this mirror still carry the release, whole? $(grep -E '^E:|  404|Hash|unexpected' "$1" | head -n 1 | tr -s ' ' | cut -c 1-100)"
   fi
 }
 
@@ -468,7 +470,6 @@ apt_intact() { # DIRECTORY FILE KIND HASH
   esac
 }
 
-# apt takes an archive of the right size from its cache without looking at its hash; a crash may have left such a file. So we look.
 apt_have_downloads() {
   apt_archives
   while IFS='	' read -r have_file _ have_kind have_hash; do
@@ -482,7 +483,7 @@ apt_have_downloads() {
 
 apt_download() {
   apt_archives
-  BYTES=$(awk -F'\t' '{ n += $2 } END { print n + 0 }' "$TMP/archives.tsv")
+  BYTES=$(awk -F'\t' '{ n += $2 } END { printf "%.0f\n", n }' "$TMP/archives.tsv")
   # apt's unprivileged user fetches into a directory of its own; only what matches the signed hash moves on.
   chown _apt "$APT_STATE/fetch" 2>/dev/null || :
   for apt_pause in 5 15 last; do
@@ -498,6 +499,7 @@ apt_download() {
       apt_missing="$apt_missing $(awk -F'\t' -v name="$get_name" '{ n = $1; sub(/:.*/, "", n) } n == name { print $1 "=" $3 }' "$TMP/plan.tsv")"
     done <"$TMP/archives.tsv"
     if [ -z "$apt_missing" ]; then
+      keep_file "$APT_STATE/archives.tsv" <"$TMP/archives.tsv"
       sync
       return 0
     fi
@@ -523,16 +525,16 @@ apt_space() {
   # Growth, and the largest package once more: dpkg unpacks the new files beside the old ones.
   # shellcheck disable=SC2046 # one word per package
   apt_quiet apt-cache show $(awk -F'\t' '{ print $1 "=" $3 }' "$TMP/plan.tsv") 2>/dev/null |
-    awk '/^Package: / { name = $2 } /^Installed-Size: / { size[name] = $2 } END { for (n in size) { sum += size[n]; if (size[n] > max) max = size[n] } print sum + 0, max + 0 }' >"$TMP/sizes"
+    awk '/^Package: / { name = $2 } /^Installed-Size: / { size[name] = $2 } END { for (n in size) { sum += size[n]; if (size[n] > max) max = size[n] } printf "%.0f %.0f\n", sum, max }' >"$TMP/sizes"
   read -r size_new size_most <"$TMP/sizes"
   # shellcheck disable=SC2046
-  size_old=$(dpkg-query -W -f '${Installed-Size}\n' $(awk -F'\t' '$2 != "-" { print $1 }' "$TMP/plan.tsv") 2>/dev/null | awk '{ n += $1 } END { print n + 0 }')
+  size_old=$(dpkg-query -W -f '${Installed-Size}\n' $(awk -F'\t' '$2 != "-" { print $1 }' "$TMP/plan.tsv") 2>/dev/null | awk '{ n += $1 } END { printf "%.0f\n", n }')
   if [ "$size_new" -lt "$size_old" ]; then size_new=$size_old; fi
   need_space /usr "$((size_new - size_old + size_most + 20480))" DISK_FULL_ROOT "packages to install"
   grep -q '^linux-image' "$TMP/plan.tsv" || return 0
   # A new kernel and its initrd: as large as the newest ones here, and some more.
   boot_kib=$(find /boot -maxdepth 1 \( -name 'vmlinuz-*' -o -name 'initrd.img-*' \) -exec stat -c '%s %n' {} + 2>/dev/null |
-    awk '{ kind = $2 ~ /vmlinuz/ ? "k" : "i"; if ($1 > most[kind]) most[kind] = $1 } END { print int((most["k"] + most["i"]) * 1.3 / 1024) }')
+    awk '{ kind = $2 ~ /vmlinuz/ ? "k" : "i"; if ($1 > most[kind]) most[kind] = $1 } END { printf "%.0f\n", (most["k"] + most["i"]) * 1.3 / 1024 }')
   need_space /boot "$((boot_kib + 16384))" DISK_FULL_BOOT "the new kernel and its initrd"
 }
 
@@ -585,10 +587,40 @@ apt_recover() {
   say "repairing an interrupted installation: $(tr '\n' ';' <"$TMP/repair")"
   apt_change dpkg --force-confdef --force-confold --configure -a
   if ! apt_audit >/dev/null; then
-    # shellcheck disable=SC2086 # options are words
+    if ! apt_reinstall && [ "$OSP_OFFLINE" = false ]; then
+      # Perhaps the lists were never read on this node.
+      apt_refresh
+      apt_reinstall
+    fi
+  fi
+  if apt_audit >/dev/null; then warn "RepairedPackages: $(sed -n 's/ is not completely.*//p' "$TMP/repair" | tr '\n' ' ' | cut -c 1-120)"; fi
+}
+
+# What was killed while it was being unpacked must be unpacked again; `apt-get -f install` says 0 and leaves it (apt 2.6).
+apt_reinstall() {
+  apt_drop_damaged
+  dpkg-query -W -f '${db:Status-Abbrev} ${binary:Package}\n' 2>/dev/null |
+    awk 'substr($0, 2, 1) == "H" || substr($0, 3, 1) == "R" { print $2 }' >"$TMP/reinstall"
+  # shellcheck disable=SC2046,SC2086 # options and names are words
+  if [ -s "$TMP/reinstall" ]; then
+    apt_change apt-get $APT_OPTIONS -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 \
+      -y --no-install-recommends --no-remove --reinstall install $(cat "$TMP/reinstall")
+  else
     apt_change apt-get $APT_OPTIONS -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 -y --no-remove -f install
   fi
-  if apt_audit >/dev/null; then warn "RepairedPackages: $(sed 's/ is not completely.*//' "$TMP/repair" | tr '\n' ' ' | cut -c 1-120)"; fi
+  apt_change dpkg --force-confdef --force-confold --configure -a
+  apt_audit >/dev/null
+}
+
+# apt takes an archive of the right size from its cache without looking at its hash; after a crash or power loss that is not enough.
+apt_drop_damaged() {
+  find "$APT_STATE/archives" -maxdepth 1 -name '*.deb' | sed 's#^.*/##' >"$TMP/cached"
+  : >>"$APT_STATE/archives.tsv"
+  while IFS= read -r drop_file; do
+    drop_hash=$(awk -F'\t' -v file="$drop_file" '$1 == file { print $3 " " $4; exit }' "$APT_STATE/archives.tsv")
+    # shellcheck disable=SC2086 # kind and hash are two words
+    if [ -z "$drop_hash" ] || ! apt_intact "$APT_STATE/archives" "$drop_file" $drop_hash; then rm -f "$APT_STATE/archives/$drop_file"; fi
+  done <"$TMP/cached"
 }
 
 apt_inventory() {

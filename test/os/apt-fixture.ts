@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { must } from './commands.ts';
 import { CACHE, cached, copyOf, debianBase, type Root } from './roots.ts';
@@ -348,15 +348,28 @@ export async function apt(): Promise<Apt> {
     directory,
     install,
     node: async (release = 'bookworm') => {
-      const root = await copyOf(await debianBase(release));
-      await install(root, ...INSTALLED.split(' '));
-      await root.ok(
-        'apt-mark hold held-user >/dev/null; rm -f /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/os-release',
-      );
-      await root.write('/etc/os-release', OS_RELEASE);
-      await root.write('/etc/apt/keyrings/keep', '');
-      await must('cp', [await key(), join(root.path, 'etc/apt/keyrings/test.gpg')]);
-      await must('chmod', ['644', join(root.path, 'etc/apt/keyrings/test.gpg')]);
+      const base = await cached(`node-${basename(directory)}-${release}`, async (part) => {
+        const built = await copyOf(await debianBase(release));
+        try {
+          await install(built, ...INSTALLED.split(' '));
+          await built.ok(
+            'apt-mark hold held-user >/dev/null; rm -f /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/os-release',
+          );
+          await built.write('/etc/os-release', OS_RELEASE);
+          await built.write('/etc/apt/keyrings/test.gpg', '');
+          await must('cp', [await key(), join(built.path, 'etc/apt/keyrings/test.gpg')]);
+          await must('sh', [
+            '-c',
+            'cd "$1" && tar --one-file-system -cf - . | tar -xf - -C "$2"',
+            'sh',
+            built.path,
+            part,
+          ]);
+        } finally {
+          await built.close();
+        }
+      });
+      const root = await copyOf(base);
       await root.write(
         '/etc/apt/sources.list.d/ubuntu.sources',
         source(`${server.url}/ubuntu`, 'noble noble-updates noble-security'),
