@@ -5,7 +5,7 @@ import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { stopped, toSent } from './git-failure.ts';
 import { openHttpTransport, type GitTransport, type Scope } from './git-http.ts';
-import { lockCache } from './git-lock.ts';
+import { lockCache, type CacheLock } from './git-lock.ts';
 import type { Answer, Call, Question } from './git-messages.ts';
 import type { GitAuth, WorkerOptions } from './git-options.ts';
 import { openReader } from './git-reading.ts';
@@ -36,13 +36,7 @@ function folderFor(use: 'config' | 'status', url: string, branch: string): strin
   return path.join(options.cacheDir, `${use}-${digest}.git`);
 }
 
-const lock = (() => {
-  try {
-    return lockCache(options.cacheDir);
-  } catch (error) {
-    return toSent(error, []);
-  }
-})();
+let lock: CacheLock | undefined;
 const configTransport = transportTo(options.url, options.auth);
 const statusTransport = transportTo(options.statusUrl, options.statusAuth);
 const configFolder = folderFor('config', options.url, options.branch ?? 'HEAD');
@@ -57,8 +51,10 @@ const status = openStatus(
   scope,
 );
 
-/** Folders of addresses that are not asked for any more. */
-function sweep(): void {
+/** Takes the folder, as soon as no other process has it, and clears out folders of addresses that are not asked for any more. */
+function takeFolder(): void {
+  if (lock !== undefined) return;
+  lock = lockCache(options.cacheDir);
   const ours = new Set([path.basename(configFolder), path.basename(statusFolder)]);
   for (const name of fs.readdirSync(options.cacheDir))
     if (/^(config|status)-[0-9a-f]{16}\.git$/.test(name) && !ours.has(name))
@@ -68,7 +64,7 @@ function sweep(): void {
 async function close(): Promise<void> {
   configStore.close();
   statusStore.close();
-  if ('release' in lock) lock.release();
+  lock?.release();
   await Promise.allSettled([configTransport.close(), statusTransport.close()]);
 }
 
@@ -91,7 +87,7 @@ async function answer(question: Extract<Question, { call: Call }>): Promise<Answ
   controller = new AbortController();
   scope.signal = AbortSignal.any([controller.signal, AbortSignal.timeout(options.timeouts.operationMs)]);
   try {
-    if (call.kind !== 'close' && !('release' in lock)) return { id, failure: lock };
+    if (call.kind !== 'close') takeFolder();
     return { id, result: await work(call) };
   } catch (error) {
     // Whatever a library made of it: when the time was up, that is the reason.
@@ -100,7 +96,6 @@ async function answer(question: Extract<Question, { call: Call }>): Promise<Answ
   }
 }
 
-if ('release' in lock) sweep();
 port.on('message', (question: Question) => {
   if ('abort' in question) {
     controller.abort();

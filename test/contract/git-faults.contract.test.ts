@@ -103,15 +103,14 @@ describe('a Git server in trouble', () => {
     let posts = 0;
     const child = spawn(process.execPath, ['--input-type=module', '-e', source], { stdio: 'ignore' });
     while (posts < 2 && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(await failure(adapter(remote, { cacheDir }).sync({ after: undefined }))).toMatchObject({
-      code: 'GitCacheBusy',
-    });
+    const port = adapter(remote, { cacheDir });
+    expect(await failure(port.sync({ after: undefined }))).toMatchObject({ code: 'GitCacheBusy' });
     child.kill('SIGKILL');
     await once(child, 'exit');
     remote.fault = undefined;
     const [store] = fs.globSync('config-*.git', { cwd: cacheDir });
     fs.writeFileSync(path.join(cacheDir, store ?? '', 'oakum-busy'), '');
-    expect((await snapshot(adapter(remote, { cacheDir }))).commit).toBe(commit);
+    expect((await snapshot(port)).commit).toBe(commit);
   });
 
   it('a damaged cache is cloned anew by itself', async () => {
