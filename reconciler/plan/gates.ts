@@ -87,7 +87,13 @@ export function frozen(input: PlanInput): Hold | undefined {
     };
   }
   const freeze = desired?.policy ? freezeAt(desired.policy.freezes, now) : undefined;
-  return freeze && { reason: 'Frozen', message: `freeze "${freeze.reason}" of the policy`, until: freeze.until };
+  return (
+    freeze && {
+      reason: 'Frozen',
+      message: `freeze "${freeze.reason}" of the policy`,
+      until: Number.isFinite(freeze.until) ? freeze.until : undefined,
+    }
+  );
 }
 
 /** What may stop a run from starting a node, in the order in which it is asked. */
@@ -131,8 +137,10 @@ function outsideWindow(input: PlanInput, run: RunRecord): Hold | undefined {
     if (!policy || policy.windows.length === 0) continue;
     const zone = policy.windows[0]?.timeZone ?? 'UTC';
     const open = windowAt(policy.windows, now);
-    const next =
-      nextAllowed(policy.windows, policy.freezes, open ? open.closes : now) ?? nextOpening(policy.windows, now);
+    // Windows that follow each other without a gap never close.
+    if (open && !Number.isFinite(open.closes)) continue;
+    const from = open ? open.closes : now;
+    const next = nextAllowed(policy.windows, policy.freezes, from) ?? nextOpening(policy.windows, from);
     const opens = next === undefined ? 'no opening is in sight' : `the next one opens ${formatInZone(next, zone)}`;
     if (!open) return { reason: 'OutsideWindow', message: opens, until: next };
     const expected = expectedDuration(input);
