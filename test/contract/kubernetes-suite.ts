@@ -12,6 +12,8 @@ import type { Clock, Cluster, Log } from '../../reconciler/ports.ts';
 /** Somebody who answers requests, with all rights, and a clock to go with it. */
 export interface ClusterWorld {
   readonly transport: Transport;
+  /** The way of the cluster under test, when it is another one (with fewer rights). */
+  readonly tested?: Transport;
   readonly clock: Clock;
   /** Lets time pass, so that controllers may work. */
   pass(ms: number): Promise<void>;
@@ -63,7 +65,11 @@ export function clusterContract(name: string, open: () => Promise<ClusterWorld>)
     describe(`cluster, ${name}, ${watch ? 'watching' : 'listing'}`, () => suite(open, watch));
 }
 
+/** Several suites may share a server; each names its objects by its own letter. */
+let suites = 0;
+
 function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
+  const prefix = String.fromCharCode(97 + suites++);
   let world: ClusterWorld;
   let cluster: Cluster;
   let count = 0;
@@ -94,15 +100,16 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
         body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
       });
     const note = (request: KubeRequest): void => void requested.push(request);
+    const tested = world.tested ?? world.transport;
     cluster = start({
-      ...world.transport,
+      ...tested,
       request: (request) => {
         note(request);
-        return world.transport.request(request);
+        return tested.request(request);
       },
       watch: (path, onEvent, options) => {
         note({ method: 'GET', path });
-        return world.transport.watch(path, onEvent, options);
+        return tested.watch(path, onEvent, options);
       },
     });
   });
@@ -140,7 +147,7 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
       apiVersion: 'v1',
       kind: 'Node',
       metadata: {
-        name: `node-${watch ? 'w' : 'l'}-${(count += 1)}`,
+        name: `node-${prefix}-${(count += 1)}`,
         labels: { 'kubernetes.io/os': 'linux', theirs: 'stays' },
       },
       spec: { taints },
@@ -169,7 +176,7 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
     const pod = await admin('POST', path, {
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name: `pod-${watch ? 'w' : 'l'}-${(count += 1)}`, labels },
+      metadata: { name: `pod-${prefix}-${(count += 1)}`, labels },
       spec: {
         nodeName: node.metadata.name,
         containers: [{ name: 'c', image: 'c' }],
@@ -184,7 +191,7 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
     admin('POST', '/apis/policy/v1/namespaces/shop/poddisruptionbudgets', {
       apiVersion: 'policy/v1',
       kind: 'PodDisruptionBudget',
-      metadata: { name: `budget-${watch ? 'w' : 'l'}-${(count += 1)}` },
+      metadata: { name: `budget-${prefix}-${(count += 1)}` },
       spec: { selector: { matchLabels: { app: label } }, ...spec },
     });
   const podRef = (node: Written, pod: Written) => ({
@@ -213,7 +220,7 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
       apiVersion: 'batch/v1',
       kind: 'Job',
       metadata: {
-        name: `oakum-patch-${watch ? 'w' : 'l'}-${(count += 1)}`,
+        name: `oakum-patch-${prefix}-${(count += 1)}`,
         namespace: 'os-patch',
         labels,
         annotations,
@@ -423,7 +430,7 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
 
   it('is told by a budget that it is not the time', async () => {
     const node = await addNode();
-    const app = `blocked-${watch ? 'w' : 'l'}`;
+    const app = `blocked-${prefix}`;
     const pod = await addPod(node, { app });
     await budget(app, { minAvailable: 1 });
     const evict = { kind: 'evict', ...podRef(node, pod), dryRun: false } as const;
@@ -536,7 +543,7 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
   });
 
   it('puts the script there once, and does not accept another one in its place', async () => {
-    const put = { kind: 'putScript', name: `oakum-script-${watch ? 'w' : 'l'}`, text: '#!/bin/sh\nexit 0\n' } as const;
+    const put = { kind: 'putScript', name: `oakum-script-${prefix}`, text: '#!/bin/sh\nexit 0\n' } as const;
     for (const _ of [1, 2]) expect(await cluster.act(put)).toEqual({ kind: 'done' });
     const map = await admin('GET', `/api/v1/namespaces/os-patch/configmaps/${put.name}`);
     expect(map).toMatchObject({ immutable: true, data: { 'os-patch.sh': put.text } });
