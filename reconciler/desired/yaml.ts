@@ -38,7 +38,7 @@ const options = {
   stringKeys: true,
   merge: false,
   prettyErrors: false,
-  logLevel: 'silent',
+  logLevel: 'error',
 } as const;
 
 /** Reads a text as one YAML document and gives its plain value. Never throws. */

@@ -1,0 +1,272 @@
+import { describe, expect, test } from 'vitest';
+import { desire, object, places, policy } from './snapshot.ts';
+import type { Files } from './snapshot.ts';
+
+const prod = 'clusters/prod/policy.yaml';
+const request = 'clusters/prod/requests/now.yaml';
+const inPolicy = (spec: string): Files => ({ [prod]: policy('prod', spec) });
+const inRequest = (spec: string): Files => ({ [request]: object('PatchRequest', 'now', spec) });
+
+const rows: readonly {
+  readonly name: string;
+  readonly files: Files;
+  readonly wanted: readonly string[];
+  readonly says?: RegExp;
+}[] = [
+  { name: 'the smallest repository', files: inPolicy('spec: {}\n'), wanted: [] },
+  {
+    name: 'an unknown field',
+    files: inPolicy('spec:\n  schedul: { preset: monthly }\n'),
+    wanted: [`${prod}:6:3 spec.schedul unknown-field`],
+    says: /did you mean "schedule"\?/,
+  },
+  {
+    name: 'an unknown word',
+    files: inPolicy('spec:\n  schedule: { preset: montly }\n'),
+    wanted: [`${prod}:6:23 spec.schedule.preset enum`],
+    says: /found "montly"; did you mean "monthly"\? allowed: weekly/,
+  },
+  {
+    name: 'a number for a duration',
+    files: inPolicy('spec:\n  drain:\n    timeout: 15\n'),
+    wanted: [`${prod}:7:14 spec.drain.timeout type`],
+  },
+  {
+    name: 'a duration without a known unit',
+    files: inPolicy('spec:\n  drain:\n    timeout: 15min\n'),
+    wanted: [`${prod}:7:14 spec.drain.timeout pattern`],
+    says: /90s, 30m, 24h, 7d/,
+  },
+  {
+    name: 'a missing field stands at its parent',
+    files: inPolicy('spec:\n  windows:\n    - start: "22:00"\n'),
+    wanted: [`${prod}:7:7 spec.windows[0].duration missing-field`],
+  },
+  { name: 'a missing spec', files: { [prod]: policy('prod', '') }, wanted: [`${prod}:1:1 spec missing-field`] },
+  {
+    name: 'two faults in two files',
+    files: { ...inPolicy('spec: { suspend: yes }\n'), ...inRequest('spec: { nodes: worker-1 }\n') },
+    wanted: [`${prod}:5:18 spec.suspend type`, `${request}:5:16 spec.nodes type`],
+  },
+  {
+    name: 'another kind',
+    files: { [prod]: object('PatchRequest', 'prod', 'spec: { extends: a }\n') },
+    wanted: [`${prod}:2:7 kind const`],
+  },
+  { name: "another cluster's name", files: { [prod]: policy('dev') }, wanted: [`${prod}:4:9 metadata.name name`] },
+  {
+    name: 'a duplicate key',
+    files: inPolicy('spec:\n  suspend: true\n  suspend: false\n'),
+    wanted: [`${prod}:7:3  duplicate-key`],
+  },
+  { name: 'a tab as indentation', files: { [prod]: 'a:\n\tb: 1\n' }, wanted: [`${prod}:2:1  yaml`] },
+  { name: 'two documents', files: { [prod]: `${policy('prod')}---\na: 1\n` }, wanted: [`${prod}:6:1  yaml`] },
+  { name: 'an empty file', files: { [prod]: '' }, wanted: [`${prod}:1:1  empty`] },
+  { name: 'a tag', files: { [prod]: 'a: !!js/function x\n' }, wanted: [`${prod}:1:4  yaml`] },
+  { name: 'an alias', files: { [prod]: 'a: &x 1\nb: *x\n' }, wanted: [`${prod}:1:7  yaml`, `${prod}:2:4  yaml`] },
+  {
+    name: 'a key __proto__',
+    files: inPolicy('spec:\n  __proto__: { suspend: true }\n'),
+    wanted: [`${prod}:6:3 spec.__proto__ unknown-field`],
+  },
+  { name: 'deep nesting', files: { [prod]: `a: ${'['.repeat(5000)}` }, wanted: [`${prod}:1:1  nesting`] },
+  { name: 'deep nesting of blocks', files: { [prod]: `${'- '.repeat(5000)}a` }, wanted: [`${prod}:1:1  nesting`] },
+  {
+    name: 'a text of one megabyte',
+    files: { [prod]: 'a: '.padEnd(1_000_000, 'x') },
+    wanted: [`${prod}:1:1  file-size`],
+  },
+  {
+    name: 'a time zone',
+    files: inPolicy('spec:\n  schedule: { preset: weekly, timeZone: Europe/Berln }\n'),
+    wanted: [`${prod}:6:41 spec.schedule.timeZone time-zone`],
+    says: /did you mean "Europe\/Berlin"/,
+  },
+  {
+    name: 'a cron expression',
+    files: inPolicy('spec:\n  schedule: { cron: "0 0 31 2 *" }\n'),
+    wanted: [`${prod}:6:21 spec.schedule.cron cron`],
+  },
+  {
+    name: 'a schedule without a when',
+    files: inPolicy('spec:\n  schedule: { timeZone: UTC }\n'),
+    wanted: [`${prod}:6:3 spec.schedule schedule`],
+  },
+  {
+    name: 'preset and cron',
+    files: inPolicy('spec:\n  schedule: { preset: weekly, cron: "0 0 * * *" }\n'),
+    wanted: [`${prod}:6:37 spec.schedule.cron schedule`],
+  },
+  {
+    name: 'a window that is never open outside a freeze',
+    files: inPolicy(
+      'spec:\n  windows: [{ days: [Sat], start: "01:00", duration: 2h }]\n  freezes: [{ cron: "0 0 * * 6", duration: 24h }]\n',
+    ),
+    wanted: [`${prod}:6:12 spec.windows never-open`],
+  },
+  {
+    name: 'a freeze that ends before it begins',
+    files: inPolicy('spec:\n  freezes: [{ from: 2027-01-04, to: 2026-12-18 }]\n'),
+    wanted: [`${prod}:6:37 spec.freezes[0].to freeze`],
+  },
+  {
+    name: 'a freeze on no day',
+    files: inPolicy('spec:\n  freezes: [{ from: 2026-02-30, to: 2026-12-18 }]\n'),
+    wanted: [`${prod}:6:21 spec.freezes[0].from date`],
+  },
+  {
+    name: 'a selector',
+    files: inPolicy('spec:\n  nodes: { exclude: "a=b=c" }\n'),
+    wanted: [`${prod}:6:21 spec.nodes.exclude selector`],
+  },
+  {
+    name: 'a share above all',
+    files: inPolicy('spec:\n  rollout: { concurrency: 101% }\n'),
+    wanted: [`${prod}:6:27 spec.rollout.concurrency pattern`],
+  },
+  {
+    name: 'a package name for a shell',
+    files: inPolicy('spec:\n  updates: { hold: ["a b", "$(id)", "linux-*"] }\n'),
+    wanted: [`${prod}:6:21 spec.updates.hold[0] pattern`, `${prod}:6:28 spec.updates.hold[1] pattern`],
+  },
+  {
+    name: 'a package name with a line break',
+    files: inPolicy('spec:\n  updates: { hold: ["a\\n"] }\n'),
+    wanted: [`${prod}:6:21 spec.updates.hold[0] pattern`],
+  },
+  {
+    name: 'an address',
+    files: inPolicy('spec:\n  gates: [{ prometheus: { url: "file:///etc" } }]\n'),
+    wanted: [`${prod}:6:32 spec.gates[0].prometheus.url url`],
+  },
+  {
+    name: 'an address with a password',
+    files: inPolicy('spec:\n  gates: [{ http: { url: "https://a:secret@b" } }]\n'),
+    wanted: [`${prod}:6:26 spec.gates[0].http.url secret`],
+  },
+  {
+    name: 'a gate of two kinds',
+    files: inPolicy('spec:\n  gates: [{ podSelector: a, http: { url: "https://b" } }]\n'),
+    wanted: [`${prod}:6:11 spec.gates[0] gate`],
+  },
+  {
+    name: 'an unknown extended policy',
+    files: { ...inPolicy('spec: { extends: baselin }\n'), 'policies/baseline.yaml': policy('baseline') },
+    wanted: [`${prod}:5:18 spec.extends extends`],
+    says: /did you mean "baseline"/,
+  },
+  {
+    name: 'a circle',
+    files: {
+      'policies/a.yaml': policy('a', 'spec: { extends: b }\n'),
+      'policies/b.yaml': policy('b', 'spec: { extends: a }\n'),
+    },
+    wanted: ['policies/a.yaml:5:18 spec.extends extends', 'policies/b.yaml:5:18 spec.extends extends'],
+  },
+  {
+    name: 'a fault that only the merge has',
+    files: {
+      ...inPolicy('spec:\n  extends: base\n  windows: [{ days: [Sat], start: "01:00", duration: 2h }]\n'),
+      'policies/base.yaml': policy('base', 'spec: { freezes: [{ cron: "0 0 * * 6", duration: 24h }] }\n'),
+    },
+    wanted: [`${prod}:7:12 spec.windows never-open`],
+  },
+  {
+    name: 'maintenance without an end',
+    files: inRequest('spec: { action: maintenance, nodes: [a] }\n'),
+    wanted: [`${request}:5:1 spec.until request`],
+  },
+  {
+    name: 'an end without maintenance',
+    files: inRequest('spec: { until: 2026-12-06T22:00:00Z }\n'),
+    wanted: [`${request}:5:16 spec.until request`],
+  },
+  {
+    name: 'a time on no day',
+    files: inRequest('spec: { notBefore: 2026-02-30T22:00:00Z }\n'),
+    wanted: [`${request}:5:20 spec.notBefore date`],
+  },
+  {
+    name: 'an ending .yml',
+    files: { 'clusters/prod/policy.yml': '' },
+    wanted: ['clusters/prod/policy.yml:1:1  not-read'],
+    says: /policy\.yaml/,
+  },
+  {
+    name: 'a freeze by another name',
+    files: { 'clusters/prod/freeze.txt': '', Freeze: '' },
+    wanted: ['Freeze:1:1  not-read', 'clusters/prod/freeze.txt:1:1  not-read'],
+  },
+  {
+    name: 'what is not supported',
+    files: {
+      'clusters/prod/machines.yaml': '',
+      'clusters/prod/manifests/a/b.yaml': '',
+      'rollouts/x.yaml': '',
+      'profiles/a/1.yaml': '',
+      'clusters/prod/runs/x.yaml': '',
+    },
+    wanted: [
+      'clusters/prod/machines.yaml:1:1  not-supported',
+      'clusters/prod/manifests/a/b.yaml:1:1  not-supported',
+      'clusters/prod/runs/x.yaml:1:1  not-supported',
+      'profiles/a/1.yaml:1:1  not-supported',
+      'rollouts/x.yaml:1:1  not-supported',
+    ],
+  },
+  {
+    name: 'links, submodules, large and binary files',
+    files: {
+      [prod]: { kind: 'symlink' },
+      'clusters/dev': { kind: 'submodule' },
+      'oakum.yaml': { kind: 'oversized' },
+      [request]: { kind: 'binary' },
+    },
+    wanted: [
+      'clusters/dev:1:1  not-read',
+      `${prod}:1:1  file-kind`,
+      `${request}:1:1  file-kind`,
+      'oakum.yaml:1:1  file-kind',
+    ],
+  },
+  {
+    name: 'twins',
+    files: { 'clusters/Prod/FREEZE': '', [prod]: policy('prod') },
+    wanted: ['clusters/Prod/FREEZE:1:1  name'],
+    says: /differs from "prod"/,
+  },
+  {
+    name: 'documents and other tools',
+    files: {
+      'README.md': '#',
+      'clusters/README.md': '',
+      'clusters/prod/README.md': '',
+      '.github/workflows/a.yml': 'x',
+      'policies/.gitkeep': '',
+    },
+    wanted: [],
+  },
+];
+
+describe('problems', () => {
+  test.each(rows)('$name', ({ files, wanted, says }) => {
+    const desired = desire(files);
+    expect(places(desired)).toEqual(wanted);
+    if (says) expect(desired.problems.map(({ message }) => message).join('\n')).toMatch(says);
+  });
+
+  test('secrets in an address are not repeated', () => {
+    const { problems } = desire(inPolicy('spec:\n  gates: [{ http: { url: "https://a:secret@b" } }]\n'));
+    expect(JSON.stringify(problems)).not.toContain('secret@');
+  });
+
+  test('an alias bomb costs nothing', () => {
+    const bomb = [
+      'a0: &a0 [x]',
+      ...Array.from({ length: 30 }, (_, n) => `a${n + 1}: &a${n + 1} [*a${n}, *a${n}, *a${n}]`),
+    ].join('\n');
+    const before = performance.now();
+    expect(desire({ [prod]: bomb }).problems.length).toBeGreaterThan(0);
+    expect(performance.now() - before).toBeLessThan(2_000);
+  });
+});
