@@ -62,7 +62,7 @@ dnf_refresh() {
     dnf_rc=0
     # shellcheck disable=SC2086 # options are words
     run_limited "$OSP_REFRESH_TIMEOUT" dnf $DNF_OPTIONS $dnf_skip --setopt=logdir="$TMP" \
-      --disableplugin=generate_completion_cache -q --refresh makecache </dev/null >"$TMP/refresh.out" 2>&1 || dnf_rc=$?
+      --disableplugin=generate_completion_cache --refresh makecache </dev/null >"$TMP/refresh.out" 2>&1 || dnf_rc=$?
     [ "$dnf_rc" != 0 ] || break
     cat "$TMP/refresh.out"
     if grep -qi 'no enabled repositories' "$TMP/refresh.out"; then fail NO_SECURITY_SOURCE "no repository is enabled on this node; register it or enable the distribution's repositories"; fi
@@ -103,12 +103,12 @@ dnf_security_metadata() {
 
 # --- plan --------------------------------------------------------------------------------------------------------------------
 
-# Every selected update that there is, whatever keeps it back: key new.
+# Every update of the scope that there is, whatever keeps it back: key new.
 dnf_candidates() {
   if [ "$OSP_SCOPE" = all ]; then
-    dnf_quiet -q "$@" repoquery --upgrades --qf '%{name}-%{epoch}:%{version}-%{release}.%{arch}'
+    dnf_quiet -q --disableexcludes=all --disableplugin=versionlock repoquery --upgrades --qf '%{name}-%{epoch}:%{version}-%{release}.%{arch}'
   else
-    dnf_quiet -q "$@" updateinfo list "$DNF_FILTER" | awk 'NF >= 3 { print $NF }'
+    dnf_quiet -q --disableexcludes=all --disableplugin=versionlock updateinfo list "$DNF_FILTER" | awk 'NF >= 3 { print $NF }'
   fi 2>>"$TMP/candidates.err" | awk -F'\t' -v native="$RPM_NATIVE" "$RPM_AWK"'
     FILENAME != "-" { if (!($1 in now) || rpm_compare($2, now[$1]) > 0) now[$1] = $2; next }
     { rpm_split($0, p); key = rpm_key(p[2], p[4], native)
@@ -154,6 +154,9 @@ dnf_resolve() {
     dnf_rows "$TMP/resolve.out" >"$TMP/dnf.rows"
   elif ! grep -qE '^Nothing to do|No packages marked for' "$TMP/resolve.out"; then
     cat "$TMP/resolve.out"
+    if grep -q 'checking of packages via GPG keys' "$TMP/resolve.out"; then
+      fail REPO_SIGNATURE "a repository demands signatures and this node has no key for it; import the key of $OS_ID, or name it with gpgkey= in the .repo file. No key server is asked"
+    fi
     if grep -qE 'Cache-only enabled|no cache for' "$TMP/resolve.out"; then fail DOWNLOAD_FAILED "the package lists are not here; run download again"; fi
     fail DEPENDENCY_CONFLICT "dnf finds no way: $(grep -E 'Problem|Error|nothing provides|conflicts' "$TMP/resolve.out" | head -n 1 | cut -c 1-140)"
   fi
@@ -174,11 +177,11 @@ dnf_plan() {
   rpm_inventory >"$TMP/inventory.tsv"
   rpm_beside >"$TMP/beside"
   : >"$TMP/candidates.err"
-  dnf_candidates --disableexcludes=all --disableplugin=versionlock >"$TMP/wanted.tsv"
+  dnf_candidates >"$TMP/wanted.tsv"
   if [ ! -s "$TMP/wanted.tsv" ] && grep -qiE '^error|no cache' "$TMP/candidates.err"; then
     fail DOWNLOAD_FAILED "the package lists cannot be read: $(head -n 1 "$TMP/candidates.err" | cut -c 1-140); run download again"
   fi
-  dnf_candidates >"$TMP/seen.tsv"
+  rm -f "$TMP/hidden"
   dnf_round=0
   while :; do
     dnf_round=$((dnf_round + 1))
@@ -203,7 +206,11 @@ dnf_plan() {
 
 # Kept back by the administrator's own excludes or versionlock: there without them, not there with them.
 dnf_held() { # NAME
-  cut -f 1 "$TMP/wanted.tsv" | grep -qxF -- "$1" && ! cut -f 1 "$TMP/seen.tsv" | grep -qxF -- "$1"
+  if [ ! -e "$TMP/hidden" ]; then
+    dnf_quiet -q --disableexcludes=all --disableplugin=versionlock repoquery --upgrades --qf '%{name}' 2>/dev/null | LC_ALL=C sort -u >"$TMP/there"
+    dnf_quiet -q repoquery --upgrades --qf '%{name}' 2>/dev/null | LC_ALL=C sort -u | LC_ALL=C comm -23 "$TMP/there" - >"$TMP/hidden"
+  fi
+  grep -qxF -- "${1%%:*}" "$TMP/hidden"
 }
 
 # pending: the plan, and what is wanted but not planned. kept: the latter, each with its reason.

@@ -1,4 +1,5 @@
 // Nodes with dnf or zypper: Debian roots that say they are Rocky or SLES, with small rpm repositories and their advisories.
+import { createHash } from 'node:crypto';
 import { cp, mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { must } from './commands.ts';
@@ -65,7 +66,7 @@ const PACKAGES: readonly Package[] = [
   { name: 'needs-kubelet', version: '1.1' },
   { name: 'needs-kubelet', version: '1.2', body: 'Requires: kubelet >= 1.30.9' },
   { name: 'slow', version: '1.1' },
-  { name: 'slow', version: '1.2', body: 'Requires: sec-imp >= 1.2', scripts: '%post -p <lua>\nposix.sleep(20)' },
+  { name: 'slow', version: '1.2', body: 'Requires: sec-imp >= 1.2', scripts: '%post -p <lua>\nposix.sleep(8)' },
   { name: 'bad-post', version: '1.1' },
   { name: 'bad-post', version: '1.2', scripts: '%post -p <lua>\nerror("it cannot be configured")' },
 ];
@@ -217,24 +218,28 @@ function zypperBase(release: Debian): Promise<string> {
 
 /** The repositories: `base` with advisories, `plain` the same packages without, `torn` with metadata that does not fit its hash. */
 function repositories(): Promise<string> {
-  return cached('rpm-repositories', async (directory) => {
-    const root = await copyOf(await dnfBase());
-    try {
-      for (const one of PACKAGES) await root.write(`/build/specs/${one.name}-${one.version}.spec`, spec(one));
-      await root.write('/build/updateinfo.xml', updateinfo(ADVISORIES));
-      await root.ok(`set -e; cd /build
+  const content = [...PACKAGES.map(spec), updateinfo(ADVISORIES)].join('\0');
+  return cached(
+    `rpm-repositories-${createHash('sha256').update(content).digest('hex').slice(0, 8)}`,
+    async (directory) => {
+      const root = await copyOf(await dnfBase());
+      try {
+        for (const one of PACKAGES) await root.write(`/build/specs/${one.name}-${one.version}.spec`, spec(one));
+        await root.write('/build/updateinfo.xml', updateinfo(ADVISORIES));
+        await root.ok(`set -e; cd /build
         rpmbuild -bb --quiet --define '_topdir /build/tree' --define '_rpmdir /build/base' --define '_build_id_links none' specs/*.spec >log 2>&1 || { cat log; exit 1; }
         cp -a base plain; createrepo_c -q plain
         createrepo_c -q base; modifyrepo_c --mdtype=updateinfo updateinfo.xml base/repodata >log 2>&1 || { cat log; exit 1; }
         cp -a base torn; for f in torn/repodata/*primary.xml*; do echo torn >>"$f"; done`);
-      for (const name of ['base', 'plain', 'torn']) {
-        await must('cp', ['-a', join(root.path, 'build', name), join(directory, `${name}.part`)]);
-        await rename(join(directory, `${name}.part`), join(directory, name));
+        for (const name of ['base', 'plain', 'torn']) {
+          await must('cp', ['-a', join(root.path, 'build', name), join(directory, `${name}.part`)]);
+          await rename(join(directory, `${name}.part`), join(directory, name));
+        }
+      } finally {
+        await root.close();
       }
-    } finally {
-      await root.close();
-    }
-  });
+    },
+  );
 }
 
 /** What is installed on a new node, at the oldest version of each. */
