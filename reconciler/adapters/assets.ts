@@ -9,6 +9,7 @@ const schemaFiles = {
   PatchRequest: 'patch-request',
   PatchRun: 'patch-run',
   ClusterStatus: 'cluster-status',
+  FleetStatus: 'fleet-status',
 } as const;
 
 /** Kinds that have a schema. */
@@ -33,6 +34,7 @@ export function readSchemas(): Readonly<Record<SchemaKind, object>> {
     PatchRequest: read('PatchRequest'),
     PatchRun: read('PatchRun'),
     ClusterStatus: read('ClusterStatus'),
+    FleetStatus: read('FleetStatus'),
   };
 }
 

@@ -54,7 +54,7 @@ function judge<T>(validate: ValidateFunction<T>): Judge<T> {
 }
 
 function findingOf(error: ErrorObject): Finding {
-  const path = pathOf(error.instancePath, error.data);
+  const path = pathOf(error.instancePath);
   const parameters: Readonly<Record<string, unknown>> = error.params;
   const plain = (message: string): Finding => ({ path, atKey: false, message, rule: error.keyword });
   const found = show(error.data);
@@ -128,8 +128,8 @@ function findingOf(error: ErrorObject): Finding {
   }
 }
 
-/** A JSON pointer's parts; only what indexes a list becomes a number. */
-function pathOf(pointer: string, _data: unknown): FieldPath {
+/** A JSON pointer's parts; what may index a list becomes a number. */
+function pathOf(pointer: string): FieldPath {
   return pointer
     .split('/')
     .slice(1)
