@@ -83,7 +83,7 @@ export function readYaml(text: string): ReadYaml {
 export function locate(text: string, path: FieldPath, key = false): Position {
   let offset = 0;
   try {
-    let node: unknown = parseDocument<ParsedNode>(text, options).contents;
+    let node: unknown = contentsOf(text);
     offset = startOf(node) ?? 0;
     for (const [index, part] of path.entries()) {
       const pair = isMap(node)
@@ -103,6 +103,14 @@ export function locate(text: string, path: FieldPath, key = false): Position {
     offset = 0;
   }
   return positionOf(text, offset);
+}
+
+/** The text located last: many problems of one file cost one reading, not one each. */
+let latest: { readonly text: string; readonly contents: unknown } | undefined;
+
+function contentsOf(text: string): unknown {
+  if (latest?.text !== text) latest = { text, contents: parseDocument<ParsedNode>(text, options).contents };
+  return latest.contents;
 }
 
 function startOf(node: unknown): number | undefined {

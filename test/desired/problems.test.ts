@@ -270,3 +270,18 @@ describe('problems', () => {
     expect(performance.now() - before).toBeLessThan(2_000);
   });
 });
+
+test('a large file full of faults is judged in reasonable time', () => {
+  const freezes = Array.from(
+    { length: 200 },
+    (_, n) => `    - { from: 2026-02-30, to: "${n}", reason: "${'x'.repeat(190)}" }\n`,
+  ).join('');
+  const windows = Array.from(
+    { length: 100 },
+    () => '    - { start: "00:00", duration: 99999d, timeZone: Nowhere/At/All }\n',
+  ).join('');
+  const before = performance.now();
+  const { problems } = desire(inPolicy(`spec:\n  freezes:\n${freezes}  windows:\n${windows}`));
+  expect(problems.length).toBeGreaterThanOrEqual(600);
+  expect(performance.now() - before).toBeLessThan(5_000);
+});
