@@ -1,0 +1,80 @@
+// StatusDocument → files of the status branch.
+import { apiVersion } from '../model/names.ts';
+import type { RunStatus, StatusDocument } from '../model/status.ts';
+import { clusterPage } from './cluster-page.ts';
+import { complianceTable } from './compliance.ts';
+import { fleetPage } from './fleet-page.ts';
+import { mainRun } from './summary.ts';
+import { fleetTimeline } from './timeline.ts';
+import { type Plain, yamlText } from './yaml-text.ts';
+
+/** Folder of one cluster on the status branch, with a slash at its end. */
+export function clusterFolder(cluster: string): string {
+  return `clusters/${cluster}/`;
+}
+
+/** Path of a run's archive. */
+export function archivePath(cluster: string, run: string): string {
+  return `${clusterFolder(cluster)}runs/${run}.yaml`;
+}
+
+/** Files of one cluster except its archive. `archived` names the runs that have a file there. */
+export function clusterFiles(doc: StatusDocument, archived: ReadonlySet<string> = new Set()): Map<string, string> {
+  const folder = clusterFolder(doc.cluster);
+  return new Map([
+    [`${folder}README.md`, clusterPage(doc, archived)],
+    [`${folder}status.yaml`, statusYaml(doc)],
+  ]);
+}
+
+/** `kind: ClusterStatus` (schemas/cluster-status.schema.json). */
+export function statusYaml(doc: StatusDocument): string {
+  const { cluster, ...status } = doc;
+  return yamlText({ apiVersion, kind: 'ClusterStatus', metadata: { name: cluster }, status: toPlain(status) });
+}
+
+/** `kind: PatchRunRecord`: one ended run with all its nodes (schemas/patch-run-record.schema.json). */
+export function archiveYaml(cluster: string, run: RunStatus): string {
+  return yamlText({
+    apiVersion,
+    kind: 'PatchRunRecord',
+    metadata: { name: run.id, cluster },
+    status: toPlain(run),
+  });
+}
+
+/** Files of the whole fleet; the order of the documents does not matter. */
+export function fleetFiles(docs: readonly StatusDocument[]): Map<string, string> {
+  const sorted = [...docs].sort((a, b) => (a.cluster < b.cluster ? -1 : a.cluster > b.cluster ? 1 : 0));
+  return new Map([
+    ['README.md', fleetPage(sorted)],
+    ['fleet.yaml', fleetYaml(sorted)],
+    ['compliance.csv', complianceTable(sorted)],
+    ['fleet.svg', fleetTimeline(sorted)],
+  ]);
+}
+
+function fleetYaml(docs: readonly StatusDocument[]): string {
+  const clusters = docs.map((doc): Plain => {
+    const run = mainRun(doc);
+    return toPlain({
+      name: doc.cluster,
+      observedCommit: doc.observedCommit,
+      conditions: doc.conditions,
+      counts: doc.counts,
+      run: run && { id: run.id, state: run.state, reason: run.reason, counts: run.counts },
+      next: doc.policy?.next[0],
+    });
+  });
+  return yamlText({ apiVersion, kind: 'FleetStatus', metadata: { name: 'fleet' }, status: { clusters } });
+}
+
+/** A value of readonly objects, lists and scalars as the emitter takes it. */
+export function toPlain(value: unknown): Plain {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null || value === undefined) return value;
+  if (typeof value === 'number') return Number.isFinite(value) ? value : undefined;
+  if (Array.isArray(value)) return value.map(toPlain);
+  if (typeof value === 'object')
+    return Object.fromEntries(Object.entries(value).map(([key, field]): [string, Plain] => [key, toPlain(field)]));
+  return undefined;
+}

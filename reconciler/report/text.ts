@@ -1,0 +1,207 @@
+// Tables and sentences for the terminal: `oakum plan`, `oakum status`, `oakum why`, and the demo.
+import Table from 'cli-table3';
+import type { Action } from '../model/action.ts';
+import type { Plan } from '../model/plan.ts';
+import { isReason, reasons } from '../model/reason.ts';
+import type { NodeStatus, StatusDocument } from '../model/status.ts';
+import { clean } from './clean.ts';
+import { moment, shortTime } from './moment.ts';
+import { mainRun, summarize } from './summary.ts';
+
+/** What `oakum plan` prints is told from this part of a pass. */
+export interface PlannedPass {
+  readonly name: string;
+  readonly now: number;
+  readonly source: { readonly commit: string | undefined };
+  readonly plan: Plan;
+}
+
+/** A table without colours and with as few lines as can be read. */
+export function textTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const table = new Table({
+    head: [...head],
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+    chars: {
+      top: '',
+      'top-mid': '',
+      'top-left': '',
+      'top-right': '',
+      bottom: '',
+      'bottom-mid': '',
+      'bottom-left': '',
+      'bottom-right': '',
+      left: '',
+      'left-mid': '',
+      mid: '',
+      'mid-mid': '',
+      right: '',
+      'right-mid': '',
+      middle: '',
+    },
+  });
+  for (const row of rows) table.push(row.map((cell) => (cell === '' ? '–' : clean(cell))));
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n');
+}
+
+/** What a pass would do now, what it would not do, and why. Ends with a newline. */
+export function planText(result: PlannedPass): string {
+  const { plan } = result;
+  const runs = Object.values(plan.ledger.runs).filter((run) => run.endedAt === undefined);
+  const actions = plan.actions.flatMap((action) => tellAction(action) ?? []);
+  return joinLines([
+    `cluster ${result.name} at ${moment(result.now) ?? 'an unknown time'}, config commit ${result.source.commit?.slice(0, 12) ?? '(none read yet)'}`,
+    ...plan.holds.map((hold) => {
+      const until = moment(hold.until);
+      return `holds: ${hold.reason}: ${clean(hold.message)}${until === undefined ? '' : ` (until ${until})`}`;
+    }),
+    ...runs.map((run) => `run ${run.id} ${run.state}: ${run.reason}: ${clean(run.message)}`),
+    '',
+    plan.nodes.length === 0
+      ? 'no node was seen'
+      : textTable(
+          ['NODE', 'PHASE', 'REASON', 'MESSAGE', 'NEXT', 'WHEN (UTC)'],
+          plan.nodes.map((node) => [
+            node.node,
+            node.phase,
+            node.reason,
+            cut(node.message, 70),
+            cut(node.next, 40),
+            shortTime(moment(node.at)),
+          ]),
+        ),
+    '',
+    actions.length === 0 ? 'nothing would be done now' : 'would be done now:',
+    ...actions.map((text) => `  ${text}`),
+    `next slots: ${plan.upcoming.flatMap((at) => moment(at) ?? []).join(', ') || 'none'}`,
+    `looks again: ${moment(plan.wakeAt) ?? 'only when something changes'}`,
+  ]);
+}
+
+/** One action as a sentence; undefined for what is only book-keeping. */
+function tellAction(action: Action): string | undefined {
+  switch (action.kind) {
+    case 'createJob':
+      return `create Job ${action.manifest.metadata.name} on ${action.node}`;
+    case 'deleteJob':
+      return `delete Job ${action.name}`;
+    case 'cordon':
+      return `cordon ${action.node}`;
+    case 'uncordon':
+      return `uncordon ${action.node}`;
+    case 'removeTaint':
+      return `remove taint ${action.key} from ${action.node}`;
+    case 'evict':
+      return action.dryRun
+        ? `ask whether ${action.namespace}/${action.pod} on ${action.node} may be evicted`
+        : `evict ${action.namespace}/${action.pod} from ${action.node}`;
+    case 'deletePod':
+      return `delete ${action.namespace}/${action.pod} on ${action.node} past its budget`;
+    case 'putScript':
+    case 'markNode':
+    case 'event':
+      return undefined;
+  }
+}
+
+/** One cluster as `oakum status --cluster NAME` shows it. */
+export function clusterText(doc: StatusDocument): string {
+  const run = mainRun(doc);
+  return joinLines([
+    `${doc.cluster}: ${summarize(doc)}`,
+    `config commit ${doc.observedCommit === '' ? '(none yet)' : doc.observedCommit}`,
+    '',
+    textTable(
+      ['CONDITION', 'STATUS', 'REASON', 'SINCE (UTC)', 'MESSAGE'],
+      doc.conditions.map((one) => [one.type, one.status, one.reason, shortTime(one.since), cut(one.message, 90)]),
+    ),
+    ...doc.problems.map((one) => `problem: ${one.file}:${one.line}:${one.column}: ${one.path} ${one.message}`),
+    '',
+    nodeTable(doc.nodes),
+    ...(run ? ['', `run ${run.id} (${run.trigger}) ${run.state}: ${run.reason}: ${run.message}`] : []),
+    ...(doc.requests.length > 0
+      ? [
+          '',
+          textTable(
+            ['REQUEST', 'STATE', 'REASON', 'MESSAGE', 'RUN'],
+            doc.requests.map((one) => [one.name, one.state, one.reason, cut(one.message, 80), one.run ?? '']),
+          ),
+        ]
+      : []),
+    '',
+    `next: ${doc.policy?.next.join(', ') || 'none'}`,
+  ]);
+}
+
+/** The nodes of a cluster as a table. */
+export function nodeTable(nodes: readonly NodeStatus[]): string {
+  if (nodes.length === 0) return 'no node was seen';
+  return textTable(
+    ['NODE', 'PHASE', 'REASON', 'MESSAGE', 'LAST PATCHED (UTC)', 'PENDING'],
+    nodes.map((node) => [
+      node.name,
+      node.phase,
+      node.reason,
+      cut(node.message, 70),
+      shortTime(node.lastPatched),
+      `${node.pendingUpdates ?? 'not known'}${node.rebootRequired ? ', reboot' : ''}`,
+    ]),
+  );
+}
+
+/** All clusters as `oakum status` shows them. */
+export function fleetText(docs: readonly StatusDocument[]): string {
+  if (docs.length === 0) return 'the status branch holds no cluster yet\n';
+  return joinLines([
+    textTable(
+      ['CLUSTER', 'READY', 'NODES', 'UP TO DATE', 'PENDING', 'UNDER WAY', 'FAILED', 'RUN', 'NEXT (UTC)'],
+      docs.map((doc) => {
+        const ready = doc.conditions.find((one) => one.type === 'Ready');
+        const run = mainRun(doc);
+        return [
+          doc.cluster,
+          ready?.status === 'True' ? 'yes' : `no: ${ready?.reason ?? 'unknown'}`,
+          String(doc.counts.nodes),
+          String(doc.counts.upToDate),
+          String(doc.counts.pending),
+          String(doc.counts.underWay),
+          String(doc.counts.failed),
+          run ? `${run.id} ${run.state}` : '',
+          shortTime(doc.policy?.next[0]),
+        ];
+      }),
+    ),
+  ]);
+}
+
+/** Why a node is where it is, what comes next, and what a person can do. */
+export function whyText(cluster: string, node: NodeStatus, observedCommit: string): string {
+  const known = isReason(node.reason) ? reasons[node.reason] : undefined;
+  const line = (name: string, text: string | undefined): string[] =>
+    text === undefined || text === '' ? [] : [`${`${name}:`.padEnd(14)}${clean(text)}`];
+  return joinLines([
+    `${node.name} (cluster ${cluster}): ${node.phase}, ${node.reason}`,
+    ...line('message', node.message),
+    ...line('meaning', known?.about),
+    ...line('since', node.since),
+    ...line('next', node.next),
+    ...line('when', node.at),
+    ...line('you can', known?.wayOut),
+    ...line('run', node.run),
+    ...line('last patched', node.lastPatched ?? 'never, as far as Oakum knows'),
+    ...line('version', node.patchedVersion),
+    ...line('last error', node.lastError),
+    ...line('as of', observedCommit === '' ? 'no config commit was accepted yet' : `config commit ${observedCommit}`),
+  ]);
+}
+
+function cut(text: string, longest: number): string {
+  return clean(text, longest);
+}
+
+function joinLines(lines: readonly string[]): string {
+  return `${lines.join('\n')}\n`;
+}
