@@ -19,6 +19,11 @@ export interface LeaseOptions {
   readonly durationMs?: number;
   /** How often it is renewed, and looked at while another holds it; default 5 s. */
   readonly renewMs?: number;
+  /**
+   * Milliseconds from any beginning, which nobody sets back: how long the Lease is still good for is measured with it. Default: the clock,
+   * which is right only where nobody sets it (virtual time).
+   */
+  readonly elapsed?: () => number;
   /** A number in [0, 1) for the spread of the looks; default Math.random. */
   readonly random?: () => number;
   /** Called after the Lease was won or lost. */
@@ -57,6 +62,7 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
   const renewMs = options.renewMs ?? 5_000;
   const spareMs = Math.min(requestMs, durationMs / 4);
   const random = options.random ?? Math.random;
+  const elapsed = options.elapsed ?? (() => clock.now());
   const collection = `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/leases`;
   const path = `${collection}/${encodeURIComponent(name)}`;
   const stop = new AbortController();
@@ -67,7 +73,7 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
   let holder: string | undefined;
   let told = false;
 
-  const held = (): boolean => renewedAt !== undefined && clock.now() - renewedAt < durationMs - spareMs;
+  const held = (): boolean => renewedAt !== undefined && elapsed() - renewedAt < durationMs - spareMs;
 
   const tell = (): void => {
     const is = held();
@@ -89,7 +95,7 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
     current = lease;
     const spec = (lease['spec'] ?? {}) as LeaseSpec;
     const record = JSON.stringify([spec.holderIdentity, spec.renewTime, spec.acquireTime, spec.leaseTransitions]);
-    if (observed?.record !== record) observed = { record, at: clock.now() };
+    if (observed?.record !== record) observed = { record, at: elapsed() };
     holder = spec.holderIdentity || undefined;
     return spec;
   };
@@ -118,8 +124,8 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
 
   /** False when somebody else wrote in between. */
   const write = async (): Promise<boolean> => {
-    const began = clock.now();
-    const spec = specFor(current === undefined ? undefined : (current['spec'] as LeaseSpec | undefined), began);
+    const began = elapsed();
+    const spec = specFor(current === undefined ? undefined : (current['spec'] as LeaseSpec | undefined), clock.now());
     const base = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
     const lease =
       current === undefined
@@ -156,7 +162,7 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
           holderIdentity !== '' &&
           holderIdentity !== identity;
         const limitMs = (leaseDurationSeconds ?? durationMs / 1000) * 1000;
-        if (theirs && clock.now() - (observed?.at ?? 0) < limitMs) return;
+        if (theirs && elapsed() - (observed?.at ?? 0) < limitMs) return;
       }
     }
     if (!(await write()) && again) await turn(false);
