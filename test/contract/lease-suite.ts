@@ -4,7 +4,7 @@ import { microTime, openLease } from '../../reconciler/adapters/lease.ts';
 import type { LeaseOptions } from '../../reconciler/adapters/lease.ts';
 import type { Transport } from '../../reconciler/adapters/kubernetes-transport.ts';
 import { AdapterError } from '../../reconciler/model/failure.ts';
-import type { Lease } from '../../reconciler/ports.ts';
+import type { Clock, Lease } from '../../reconciler/ports.ts';
 import { silent } from './kubernetes-suite.ts';
 import type { ClusterWorld } from './kubernetes-suite.ts';
 
@@ -154,6 +154,20 @@ export function leaseContract(name: string, open: () => Promise<ClusterWorld>): 
       // Its time is long past by our clock, yet it may be alive.
       expect(one.held()).toBe(false);
       await until(() => one.held(), durationMs * 2);
+    });
+
+    it('is not made longer by a clock that is set back', async () => {
+      let wrong = 0;
+      const clock: Clock = {
+        now: () => world.clock.now() - wrong,
+        sleep: (ms, signal) => world.clock.sleep(ms, signal),
+      };
+      const wire = fragile(world.transport);
+      const one = take(fresh(), 'one', wire, { clock, elapsed: () => world.clock.now() });
+      await until(() => one.held());
+      wire.cut = true;
+      wrong = 3_600_000;
+      await until(() => !one.held(), durationMs);
     });
 
     it('is lost at once when the right to it is', async () => {
