@@ -82,26 +82,35 @@ const empty = (tree: FieldTree): boolean => Object.keys(tree).length === 0;
 
 /** The first set without the second: a leaf of the second takes everything below it away. */
 export function minus(a: FieldTree, b: FieldTree): FieldTree {
+  return subtract(a, b, false);
+}
+
+/** The first set without the second, leaf by leaf: an empty map in the second takes nothing away that lies below it. */
+export function minusLeaves(a: FieldTree, b: FieldTree): FieldTree {
+  return subtract(a, b, true);
+}
+
+function subtract(a: FieldTree, b: FieldTree, leaves: boolean): FieldTree {
   const result: FieldTree = {};
   for (const [key, below] of Object.entries(a)) {
     const other = b[key];
-    if (other === undefined) result[key] = below;
+    if (other === undefined || (leaves && !empty(below) && empty(other))) result[key] = below;
     else if (!empty(below) && !empty(other)) {
-      const rest = minus(below, other);
+      const rest = subtract(below, other, leaves);
       if (!empty(rest)) result[key] = rest;
     }
   }
   return result;
 }
 
-/** Leaves that are in both sets, as paths of keys. A leaf over a subtree counts for the subtree's leaves. */
+/** Leaves that are in both sets, as paths of keys. */
 export function common(a: FieldTree, b: FieldTree, path: string[] = []): string[][] {
   const found: string[][] = [];
   for (const [key, below] of Object.entries(a)) {
     const other = b[key];
     if (other === undefined || key === '.') continue;
     const here = [...path, key];
-    if (empty(below) || empty(other)) found.push(here);
+    if (empty(below) && empty(other)) found.push(here);
     else found.push(...common(below, other, here));
   }
   return found;

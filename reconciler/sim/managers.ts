@@ -1,5 +1,16 @@
 // Who owns which field: server-side apply with its conflicts, and the bookkeeping of all other writes.
-import { common, difference, type FieldTree, fieldsOf, minus, pathText, prune, union, valueAt } from './fields.ts';
+import {
+  common,
+  difference,
+  type FieldTree,
+  fieldsOf,
+  minus,
+  minusLeaves,
+  pathText,
+  prune,
+  union,
+  valueAt,
+} from './fields.ts';
 import { isRecord, type KubeObject, type ManagedFields, same, without } from './object.ts';
 import { failure, Refusal } from './refusal.ts';
 import { applyListKind, isAtomicMap } from './schema.ts';
@@ -110,10 +121,11 @@ export function applyConfig(
   const isMine = (entry: ManagedFields): boolean =>
     entry.manager === writer.manager && entry.operation === 'Apply' && entry.subresource === writer.subresource;
   const have = live === undefined ? {} : owned(live);
+  const laid = lay(have, wanted, '');
   const contested: { entry: ManagedFields; path: string[] }[] = [];
   for (const entry of entries.filter((candidate) => !isMine(candidate)))
     for (const path of common(wantedFields, treeOf(entry)))
-      if (!same(valueAt(have, path), valueAt(wanted, path))) contested.push({ entry, path });
+      if (!same(valueAt(have, path), valueAt(laid, path))) contested.push({ entry, path });
   if (contested.length > 0 && !force) throw fieldConflict(contested);
 
   let lost: FieldTree = {};
@@ -126,9 +138,9 @@ export function applyConfig(
     .filter((entry) => !isMine(entry))
     .flatMap((entry) => withTree(entry, Object.keys(lost).length === 0 ? treeOf(entry) : minus(treeOf(entry), lost)));
   const mine = entries.find(isMine);
-  let dropped = minus(mine === undefined ? {} : treeOf(mine), wantedFields);
-  for (const entry of others) dropped = minus(dropped, treeOf(entry));
-  const base = live === undefined ? config : prune(lay(have, wanted, ''), dropped);
+  let dropped = minusLeaves(mine === undefined ? {} : treeOf(mine), wantedFields);
+  for (const entry of others) dropped = minusLeaves(dropped, treeOf(entry));
+  const base = live === undefined ? config : prune(laid, dropped);
   const result: Record<string, unknown> = isRecord(base) ? { ...base } : {};
   const metadata = isRecord(result['metadata']) ? result['metadata'] : {};
   const configMetadata = isRecord(config['metadata']) ? config['metadata'] : {};

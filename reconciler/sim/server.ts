@@ -9,7 +9,7 @@ import { ConnectionCut, type Sim } from './sim.ts';
 export interface ServeOptions {
   /** Default: any free port. */
   port?: number;
-  /** When given, requests without this bearer token get 401. */
+  /** When given, requests without this bearer token get 401. kubectl sends a token over HTTPS only. */
   token?: string;
   /** PEM texts; when given, the server speaks HTTPS. */
   tls?: { key: string; cert: string; ca?: string };
