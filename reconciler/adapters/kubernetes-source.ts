@@ -32,6 +32,7 @@ export interface PodIdentity {
   readonly uid: string;
   /** UID of the Job. */
   readonly job: string;
+  readonly waiting: boolean;
   readonly ended: boolean;
 }
 
@@ -49,7 +50,7 @@ export interface ClusterOptions<Facts extends JobIdentity, Pod extends PodIdenti
   readonly watch: boolean;
   /** Namespace of the Jobs; default `os-patch`. */
   readonly namespace?: string;
-  /** How long a Job may be without a pod before the cluster's Events are read for the reason, milliseconds; default 20,000. */
+  /** How long a Job may be without a running pod before the cluster's Events are read for the reason, milliseconds; default 20,000. */
   readonly noPodAfterMs?: number;
   /** A number in [0, 1) for the spread of back-offs; default Math.random. */
   readonly random?: () => number;

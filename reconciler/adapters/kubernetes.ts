@@ -22,20 +22,25 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
   const noPodAfterMs = options.noPodAfterMs ?? 20_000;
   const source = options.watch ? watching(options, namespace) : listing(options, namespace);
   const { transport } = source;
-  const complaints = new Map<string, { readonly at: number; readonly found: readonly Complaint[] }>();
+  const complaints = new Map<string, { subject: string; at: number; found: readonly Complaint[] }>();
   const finalPods = new Map<string, readonly Pod[]>();
   let uid: string | undefined;
 
-  /** Why a Job has no pod: only Events tell (a forbidden pod leaves no condition on the Job). */
-  const complaintsOf = async (job: Facts, skew: number): Promise<readonly Complaint[]> => {
+  /**
+   * Why a Job has no pod, or its pod no container: only Events tell (a forbidden pod leaves no condition on the Job, a volume that cannot be
+   * mounted none on the pod).
+   */
+  const complaintsOf = async (job: Facts, pods: readonly Pod[], skew: number): Promise<readonly Complaint[]> => {
     const now = clock.now();
-    if (now + skew - job.createdAt < noPodAfterMs) return [];
+    if (job.end !== undefined || pods.some((pod) => !pod.waiting) || now + skew - job.createdAt < noPodAfterMs)
+      return [];
+    const subject = pods[0]?.uid ?? job.uid;
     const known = complaints.get(job.uid);
-    if (known !== undefined && now - known.at < complaintsEveryMs) return known.found;
+    if (known?.subject === subject && now - known.at < complaintsEveryMs) return known.found;
     const found: Complaint[] = [];
-    const query = { fieldSelector: `involvedObject.uid=${job.uid}` };
+    const query = { fieldSelector: `involvedObject.uid=${subject},type=Warning` };
     await list(transport, `/api/v1/namespaces/${namespace}/events`, query, (raw) => found.push(views.complaint(raw)));
-    complaints.set(job.uid, { at: now, found });
+    complaints.set(job.uid, { subject, at: now, found });
     return found;
   };
 
@@ -59,8 +64,7 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
     const jobs: JobView[] = [];
     for (const job of look.jobs) {
       const pods = await podsOf(job, look.pods);
-      const silent = job.end === undefined && pods.length === 0;
-      jobs.push(views.jobView(job, pods, silent ? await complaintsOf(job, look.clockSkewMs ?? 0) : []));
+      jobs.push(views.jobView(job, pods, await complaintsOf(job, pods, look.clockSkewMs ?? 0)));
     }
     const present = new Set(look.jobs.map((job) => job.uid));
     for (const memory of [complaints, finalPods])

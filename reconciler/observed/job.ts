@@ -12,6 +12,8 @@ export interface JobPod {
   readonly createdAt: number;
   /** `Pending`, `Running`, `Succeeded`, `Failed`, or `Unknown`. */
   readonly phase: string;
+  /** Its container has not started yet. */
+  readonly waiting: boolean;
   /** The container has ended; its result is final. */
   readonly ended: boolean;
   readonly exitCode: number | undefined;
@@ -29,12 +31,15 @@ export function jobPod(raw: unknown): JobPod {
   const terminated = fields(container, 'state', 'terminated');
   const message = text(terminated, 'message');
   const code = terminated['exitCode'];
+  const phase = text(status, 'phase');
+  const ended = container !== undefined && 'terminated' in fields(container, 'state');
   return {
     uid: text(metadata, 'uid'),
     job: text(items(raw, 'metadata', 'ownerReferences').find((owner) => owner['kind'] === 'Job') ?? {}, 'uid'),
     createdAt: instant(metadata, 'creationTimestamp') ?? 0,
-    phase: text(status, 'phase'),
-    ended: container !== undefined && 'terminated' in fields(container, 'state'),
+    phase,
+    waiting: !ended && (phase === 'Pending' || phase === ''),
+    ended,
     exitCode: typeof code === 'number' ? code : undefined,
     result: message === '' ? undefined : message,
     trouble: podTrouble(raw, container),
@@ -122,14 +127,14 @@ export function jobFacts(raw: unknown): JobFacts {
 export function jobView(facts: JobFacts, pods: readonly JobPod[], complaints: readonly Complaint[] = []): JobView {
   const { end, failure, ...rest } = facts;
   const pod = telling(pods.filter((candidate) => candidate.job === facts.uid));
-  const started = pod !== undefined && (pod.ended || pod.phase !== 'Pending');
+  const started = pod !== undefined && !pod.waiting;
   return {
     ...rest,
     state: end ?? (started ? 'running' : 'waiting'),
     result: pod?.result,
     exitCode: pod?.exitCode,
     hasPod: pod !== undefined,
-    trouble: end === 'succeeded' ? '' : pod?.trouble || failure || (pod === undefined ? newest(complaints) : ''),
+    trouble: end === 'succeeded' ? '' : pod?.trouble || failure || (started ? '' : newest(complaints)),
   };
 }
 

@@ -504,6 +504,29 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
     expect(view.trouble).toMatch(/FailedCreate.*no-such-account/);
   });
 
+  it('says why the pod of a Job does not start', async () => {
+    const job = manifest(await addNode());
+    await cluster.act({ kind: 'createJob', node: 'any', manifest: job });
+    const { uid, name: pod } = (await podOf(job)).metadata;
+    const said = (reason: string, type: string): Promise<Written> =>
+      admin('POST', '/api/v1/namespaces/os-patch/events', {
+        apiVersion: 'v1',
+        kind: 'Event',
+        metadata: { name: `${pod}.${(count += 1)}` },
+        involvedObject: { kind: 'Pod', name: pod, namespace: 'os-patch', uid },
+        type,
+        reason,
+        message: 'in the words of the kubelet',
+      });
+    await said('FailedMount', 'Warning');
+    await said('Pulling', 'Normal');
+    const view = await until(async () => {
+      const found = await jobSeen(job);
+      return found === undefined || found.trouble === '' ? undefined : found;
+    });
+    expect(view).toMatchObject({ state: 'waiting', hasPod: true, trouble: 'FailedMount: in the words of the kubelet' });
+  });
+
   it('deletes a Job with its pods, and no namesake', async () => {
     const job = manifest(await addNode());
     await cluster.act({ kind: 'createJob', node: 'any', manifest: job });

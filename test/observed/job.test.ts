@@ -100,7 +100,7 @@ describe('jobView', () => {
     expect(seen(job(), [pod(refused)]).trouble).toBe('OutOfcpu: node has no room');
   });
 
-  it('takes the newest complaint when there is no pod, and none once there is one', () => {
+  it('takes the newest complaint while nothing runs, and none afterwards', () => {
     const said = [
       { at: 1, text: 'FailedCreate: old' },
       { at: 2, text: 'FailedCreate: forbidden' },
@@ -110,7 +110,8 @@ describe('jobView', () => {
       hasPod: false,
       trouble: 'FailedCreate: forbidden',
     });
-    expect(jobView(jobFacts(job()), [pod({ phase: 'Pending' })], said).trouble).toBe('');
+    expect(jobView(jobFacts(job()), [pod({ phase: 'Pending' })], said).trouble).toBe('FailedCreate: forbidden');
+    expect(jobView(jobFacts(job()), [pod({ phase: 'Running' })], said).trouble).toBe('');
   });
 
   it('believes the pod with a result, whatever came after it', () => {
