@@ -27,7 +27,9 @@ function withoutOtherForm(base: WrittenSchedule, over: WrittenSchedule): Fields 
 function merge(base: Fields, over: Fields): Fields {
   const result = new Map<string, unknown>(Object.entries(base).filter(([, value]) => value !== undefined));
   for (const [field, value] of Object.entries(over)) {
-    if (value === null) result.delete(field);
+    // A canary is there by default, so that its absence must be a value of its own.
+    if (value === null && field === 'canary') result.set(field, null);
+    else if (value === null) result.delete(field);
     else {
       const below = result.get(field);
       result.set(field, isMap(below) && isMap(value) ? merge(below, value) : value);

@@ -99,12 +99,12 @@ function readOnBoot(written: WrittenPolicySpec['onBoot'], say: Say): Policy['onB
     enabled: options.enabled ?? true,
     timeoutMs: readDuration(
       'timeout' in options ? options.timeout : undefined,
-      30 * MINUTE,
+      20 * MINUTE,
       ['spec', 'onBoot', 'timeout'],
       say,
       { least: MINUTE, most: 7 * DAY },
     ),
-    onFailure: ('onFailure' in options ? options.onFailure : undefined) ?? 'keep',
+    onFailure: ('onFailure' in options ? options.onFailure : undefined) ?? 'release',
   };
 }
 
@@ -153,7 +153,7 @@ function readReboot(written: WrittenPolicySpec['reboot'], say: Say): RebootRules
       most: DAY,
     }),
     stableForMs: readDuration(written?.stableFor, 60 * second, [...path, 'stableFor'], say, { most: DAY }),
-    maxPerDay: written?.maxPerDay ?? 3,
+    maxPerDay: written?.maxPerDay ?? 2,
   };
 }
 
@@ -178,7 +178,7 @@ function readDrain(written: WrittenPolicySpec['drain'], say: Say): DrainRules {
 
 function readRollout(written: WrittenPolicySpec['rollout'], say: Say): Rollout {
   const path = ['spec', 'rollout'];
-  const canary = written?.canary;
+  const canary = written?.canary === undefined ? {} : written.canary;
   return {
     concurrency: readQuantity(written?.concurrency),
     topologyKey: written?.topologyKey,
@@ -188,7 +188,7 @@ function readRollout(written: WrittenPolicySpec['rollout'], say: Say): Rollout {
           soakMs: readDuration(canary.soak, 30 * MINUTE, [...path, 'canary', 'soak'], say, { most: 30 * DAY }),
         }
       : undefined,
-    soakMs: readDuration(written?.soak, 0, [...path, 'soak'], say, { most: 30 * DAY }),
+    soakMs: readDuration(written?.soak, 2 * MINUTE, [...path, 'soak'], say, { most: 30 * DAY }),
     maxFailures: written?.maxFailures ?? 1,
     controlPlane: written?.controlPlane ?? 'last',
     allowSingleControlPlane: written?.allowSingleControlPlane ?? false,
