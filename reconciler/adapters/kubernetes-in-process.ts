@@ -1,4 +1,4 @@
-// The wire without a wire: requests go to an object of the same process, so that time may be virtual.
+// The wire without a wire: requests go to a function of the same process, so that time may be virtual.
 import { AdapterError } from '../model/failure.ts';
 import { refusal } from './kubernetes-calls.ts';
 import type { KubeResponse, Transport, WatchEvent } from './kubernetes-transport.ts';
