@@ -58,8 +58,9 @@ const byKey = (a: string, b: string): number => {
   return left < right ? -1 : left > right ? 1 : 0;
 };
 
-/** Whether nothing holds the object back any longer. */
+/** Whether nothing holds the object back any longer. A namespace is held by its content, which the collector knows. */
 function mayGo(object: KubeObject): boolean {
+  if (object.kind === 'Namespace') return false;
   const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = object.metadata;
   return deletionTimestamp !== undefined && (finalizers ?? []).length === 0 && (deletionGracePeriodSeconds ?? 0) === 0;
 }
