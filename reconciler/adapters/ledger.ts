@@ -35,10 +35,10 @@ const journalLimit = 600_000;
  *
  * A save may touch several ConfigMaps, and Oakum may be killed between any two writes. The rule that makes a save whole or void: the head alone decides.
  * 1. ConfigMaps that nothing refers to yet (new runs, new shards) are written first; until the head refers to them they do not exist.
- * 2. If exactly one ConfigMap that counts has to change, that write is the save.
- * 3. If several have to change, the changes to all but the head go into the head as a journal with a new generation, in the same write as the head's own
- *    changes: that write is the save. Then they are carried out, each marked with the generation. `load` lays entries that were
- *    not carried out over what it reads; the next save carries them out first.
+ * 2. Changes to ConfigMaps that count already go into the head as a journal with a new generation, in the same write as the head's own changes. That
+ *    write is the save, and since every save makes it, whoever has read an older state is refused.
+ * 3. Then the journal is carried out, each write marked with the generation. `load` lays entries that were not carried out over what it reads; the
+ *    next save carries them out first.
  * 4. What nothing refers to any more is deleted last, or by the next save.
  */
 export function openLedger(transport: Transport, options: LedgerOptions): Ledger {
@@ -145,12 +145,12 @@ export function openLedger(transport: Transport, options: LedgerOptions): Ledger
     visible: readonly JournalEntry[],
     headChanges: Changes | undefined,
   ): Promise<void> => {
-    const [only] = visible;
-    if (only !== undefined && visible.length === 1 && headChanges === undefined)
-      return patch(state, only.map, only.changes);
     const spent = state.image.get(names.head)?.has(journalKey) ? { [journalKey]: null } : {};
-    if (visible.length === 0)
-      return headChanges === undefined ? undefined : patch(state, names.head, { ...headChanges, ...spent });
+    if (visible.length === 0) {
+      // A new ConfigMap is named by the head, or by the header of a run that then changes too; else there is nothing to save.
+      if (headChanges !== undefined) await patch(state, names.head, { ...headChanges, ...spent });
+      return;
+    }
     const journal = JSON.stringify(visible);
     if (journal.length > journalLimit) return commitInOrder(state, visible, headChanges);
     generation += 1;
@@ -177,6 +177,10 @@ export function openLedger(transport: Transport, options: LedgerOptions): Ledger
         { map, rank: shard ? 1 : 2, entries: rest },
       ];
     });
+    // The head's version is the whole ledger's: whoever has read an older state is refused here, before anything is changed.
+    const spent = state.image.get(names.head)?.has(journalKey) ? { [journalKey]: null } : {};
+    generation += 1;
+    await patch(state, names.head, { ...spent, [generationKey]: String(generation) });
     for (const { map, entries } of parts.sort((a, b) => a.rank - b.rank))
       if (entries.length > 0) await patch(state, map, Object.fromEntries(entries));
     if (headChanges !== undefined) await patch(state, names.head, headChanges);
