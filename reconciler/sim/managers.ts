@@ -168,11 +168,13 @@ function fieldConflict(contested: { entry: ManagedFields; path: string[] }[]): R
     message: `conflict with "${entry.manager}"${entry.subresource === undefined ? '' : ` with subresource "${entry.subresource}"`} using ${entry.apiVersion}`,
     field: pathText(path),
   }));
-  const lines = causes.map((cause) => `${cause.message}: ${cause.field}`);
-  const text = `Apply failed with ${lines.length} conflict${lines.length === 1 ? '' : 's'}: `;
-  return new Refusal(
-    failure(409, 'Conflict', text + (lines.length === 1 ? lines.join('') : `conflicts with ${lines.join('\n- ')}`), {
-      causes,
-    }),
-  );
+  const count = `Apply failed with ${causes.length} conflict${causes.length === 1 ? '' : 's'}: `;
+  const [only] = causes;
+  if (causes.length === 1 && only !== undefined)
+    return new Refusal(failure(409, 'Conflict', `${count}${only.message}: ${only.field}`, { causes }));
+  const groups = [...new Set(causes.map((cause) => cause.message))].map((message) => {
+    const paths = causes.filter((cause) => cause.message === message).map((cause) => `- ${cause.field}`);
+    return `${message.replace('conflict with', 'conflicts with')}:\n${paths.join('\n')}`;
+  });
+  return new Refusal(failure(409, 'Conflict', count + groups.join('\n'), { causes }));
 }
