@@ -34,6 +34,8 @@ export interface ControlPlanePower {
   /** SIGSTOP: writes hang, lists from the cache still answer. */
   freezeEtcd(): void;
   thawEtcd(): void;
+  /** Forgets every version but the newest ones, as etcd does on its own every few minutes; the API server's cache still has some. */
+  compactEtcd(): Promise<void>;
   /** Stops and starts the controllers: while stopped no Job gets a pod and no node is ever judged lost. */
   stopControllers(): Promise<void>;
   startControllers(): Promise<void>;
@@ -181,6 +183,18 @@ async function start(
     },
     freezeEtcd: () => etcd.signal('SIGSTOP'),
     thawEtcd: () => etcd.signal('SIGCONT'),
+    async compactEtcd() {
+      const post = async (call: string, body: unknown): Promise<{ header?: { revision?: string } }> => {
+        const answer = await fetch(`http://127.0.0.1:${etcdPort}/v3/${call}`, {
+          method: 'POST',
+          body: JSON.stringify(body),
+        });
+        if (!answer.ok) throw new Error(`etcd refused ${call}: ${answer.status} ${await answer.text()}`);
+        return (await answer.json()) as { header?: { revision?: string } };
+      };
+      const { header } = await post('kv/range', { key: Buffer.from('none').toString('base64') });
+      await post('kv/compaction', { revision: header?.revision, physical: true });
+    },
     stopControllers: () => controllerManager.stop(),
     async startControllers() {
       if (!controllerManager.running()) controllerManager = await startControllers();
