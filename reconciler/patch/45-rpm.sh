@@ -171,3 +171,53 @@ rpm_included() {
     if selected "$included_name"; then printf '%s\n' "$included_name"; fi
   done <"$TMP/rpm.names"
 }
+
+# Every locked package that is installed and older goes to exactly the locked version, and nothing else changes.
+rpm_check_lock() {
+  while IFS='	' read -r lock_name lock_version; do
+    selected "$lock_name" || continue
+    lock_planned=$(awk -F'\t' -v name="$lock_name" '$1 == name { print $3; exit }' "$TMP/plan.tsv")
+    [ "$lock_planned" != "$lock_version" ] || continue
+    if [ -n "$lock_planned" ]; then fail LOCK_MISMATCH "$lock_name would become $lock_planned, the lock says $lock_version; nothing was changed"; fi
+    if [ "$OSP_LOCK_MODE" = ceiling ] || "${FAMILY}_held" "$lock_name"; then continue; fi
+    if grep -qF "No match for argument: ${lock_name%%:*}-$lock_version" "$TMP/resolve.out" 2>/dev/null; then
+      fail LOCK_VERSION_MISSING "$lock_name $lock_version is no longer in the repositories; use a mirror that keeps old versions, or mode ceiling"
+    fi
+    fail LOCK_MISMATCH "$lock_name $lock_version cannot be installed together with the rest of the lock; nothing was changed"
+  done <"$TMP/locked.tsv"
+  [ "$OSP_LOCK_MODE" = exact ] || return 0
+  cut -f 1,3 "$TMP/plan.tsv" | LC_ALL=C sort | LC_ALL=C comm -23 - "$LOCK" >"$TMP/unlocked"
+  if [ -s "$TMP/unlocked" ]; then fail LOCK_MISMATCH "the plan needs $(head -n 1 "$TMP/unlocked" | tr '\t' ' '), which the lock does not name; nothing was changed"; fi
+}
+
+# Is every file of the plan here and intact? A damaged one is removed, so that it is fetched again.
+rpm_have_files() { # FUNCTION-THAT-FINDS
+  while IFS='	' read -r _ _ have_new _ have_package; do
+    if [ "$have_new" = - ]; then continue; fi
+    have_file=$("$1" "$have_package")
+    if [ -z "$have_file" ] || ! rpm -K --nosignature "$have_file" >/dev/null 2>&1; then
+      say "not here or damaged: $have_package"
+      if [ -n "$have_file" ]; then rm -f "$have_file"; fi
+      return 1
+    fi
+  done <"$TMP/planned.tsv"
+}
+
+# A run that was cut in two keeps the advisories that its first half brought.
+rpm_pending_advisories() {
+  cat >"$TMP/advisories.found"
+  cat "$TMP/advisories.found"
+  LC_ALL=C sort -u "$TMP/advisories.found" "$WORK/rpm.advisories" 2>/dev/null >"$TMP/advisories.all"
+  keep_file "$WORK/rpm.advisories" <"$TMP/advisories.all"
+}
+rpm_applied_advisories() {
+  awk -F'\t' 'FILENAME ~ /applied/ { applied[$1]; next } $2 in applied' "$TMP/applied.tsv" "$WORK/rpm.advisories" 2>/dev/null
+}
+
+# Packages whose own scripts failed: rpm counts those as installed.
+rpm_failed_scripts() { # FILE
+  {
+    grep -i 'fail' "$1" | sed -n 's/^.*%[a-z]*(\([^)]*\)).*$/\1/p'
+    sed -n 's/^.*[Ee]rror in .* scriptlet in rpm package \([^ ]*\).*$/\1/p' "$1"
+  } | LC_ALL=C sort -u | tr '\n' ' '
+}

@@ -255,21 +255,7 @@ dnf_check_plan() {
         ;;
     esac
   done <"$TMP/dnf.rows"
-  [ -n "$LOCK" ] || return 0
-  while IFS='	' read -r lock_name lock_version; do
-    selected "$lock_name" || continue
-    lock_planned=$(awk -F'\t' -v name="$lock_name" '$1 == name { print $3; exit }' "$TMP/plan.tsv")
-    [ "$lock_planned" != "$lock_version" ] || continue
-    if [ -n "$lock_planned" ]; then fail LOCK_MISMATCH "$lock_name would become $lock_planned, the lock says $lock_version; nothing was changed"; fi
-    if [ "$OSP_LOCK_MODE" = ceiling ] || dnf_held "$lock_name"; then continue; fi
-    if grep -qE "No match for argument: .*${lock_version#*:}" "$TMP/resolve.out"; then
-      fail LOCK_VERSION_MISSING "$lock_name $lock_version is no longer in the repositories; use a mirror that keeps old versions, or mode ceiling"
-    fi
-    fail LOCK_MISMATCH "$lock_name $lock_version cannot be installed together with the rest of the lock; nothing was changed"
-  done <"$TMP/locked.tsv"
-  [ "$OSP_LOCK_MODE" = exact ] || return 0
-  cut -f 1,3 "$TMP/plan.tsv" | LC_ALL=C sort | LC_ALL=C comm -23 - "$LOCK" >"$TMP/unlocked"
-  if [ -s "$TMP/unlocked" ]; then fail LOCK_MISMATCH "the plan needs $(head -n 1 "$TMP/unlocked" | tr '\t' ' '), which the lock does not name; nothing was changed"; fi
+  if [ -n "$LOCK" ]; then rpm_check_lock; fi
 }
 
 # --- download and install --------------------------------------------------------------------------------------------------------
@@ -328,20 +314,11 @@ run_download() {
   dnf_transaction "$TMP/download.out" --setopt=tsflags=test --setopt=logdir="$TMP"
 }
 
-dnf_have_downloads() {
-  while IFS='	' read -r _ _ _ _ have_nevra; do
-    have_file=$(dnf_file "$have_nevra")
-    if [ -z "$have_file" ] || ! rpm -K --nosignature "$have_file" >/dev/null 2>&1; then
-      say "not here or damaged: $have_nevra"
-      if [ -n "$have_file" ]; then rm -f "$have_file"; fi
-      return 1
-    fi
-  done <"$TMP/planned.tsv"
-}
+dnf_have_downloads() { rpm_have_files dnf_file; }
 
 dnf_install() {
   if dnf_transaction "$TMP/install.out" -C; then
-    dnf_bad=$(sed -n 's/^.*[Ee]rror in \(<[^>]*>\|[A-Z]*\) scriptlet in rpm package \([^ ]*\).*$/\2/p' "$TMP/install.out" | LC_ALL=C sort -u | tr '\n' ' ')
+    dnf_bad=$(rpm_failed_scripts "$TMP/install.out")
     if [ -n "$dnf_bad" ]; then
       fail SCRIPT_FAILED "a package script failed: $dnf_bad- the files are in place; look at the log, then: dnf reinstall $dnf_bad"
     fi
@@ -354,8 +331,8 @@ dnf_install() {
     fail REPO_SIGNATURE "a package cannot be verified ($(grep -E 'signed|Public key|GPG' "$TMP/install.out" | head -n 1 | cut -c 1-120)); import the key that gpgkey= names"
   elif grep -qE 'caching enabled but no|Cache-only enabled|No such file or directory.*\.rpm' "$TMP/install.out"; then
     fail DOWNLOAD_FAILED "packages are missing that the download did not bring; run download again"
-  elif grep -qE 'scriptlet (failed|in rpm)' "$TMP/install.out"; then
-    fail SCRIPT_FAILED "a package script failed: $(grep -E 'scriptlet' "$TMP/install.out" | head -n 1 | cut -c 1-140); a new attempt repairs and goes on"
+  elif [ -n "$(rpm_failed_scripts "$TMP/install.out")" ]; then
+    fail SCRIPT_FAILED "a package script failed: $(rpm_failed_scripts "$TMP/install.out")- see the log; a new attempt repairs and goes on"
   elif grep -q 'no space left' "$TMP/install.out"; then
     fail INSTALL_FAILED "a disk ran full during the installation; free space and start again, the half-done is repaired first"
   fi
@@ -394,7 +371,7 @@ dnf_reboot_signals() {
 
 dnf_advisories() { # pending | applied
   if [ "$1" = applied ]; then
-    awk -F'\t' 'FILENAME ~ /applied/ { applied[$1]; next } $2 in applied' "$TMP/applied.tsv" "$WORK/dnf.advisories" 2>/dev/null
+    rpm_applied_advisories
     return 0
   fi
   dnf_quiet -q updateinfo list "$DNF_FILTER" 2>/dev/null | awk 'NF >= 3 { print "a " $1 " " $NF }' >"$TMP/advisory.lines"
@@ -404,11 +381,7 @@ dnf_advisories() { # pending | applied
     $1 == "a" { row[++n] = $2 "\t" key; at[n] = $3; next }
     $2 ~ /^CVE-/ && !(($2, $3) in seen) { seen[$2, $3]; cves[$3] = cves[$3] (cves[$3] == "" ? "" : " ") $2 }
     END { for (i = 1; i <= n; i++) print row[i] "\t" (cves[at[i]] == "" ? "-" : cves[at[i]]) }' "$TMP/plan.tsv" "$TMP/advisory.lines" |
-    LC_ALL=C sort -u >"$TMP/advisories.found"
-  cat "$TMP/advisories.found"
-  # A run that was cut in two keeps what its first half brought.
-  LC_ALL=C sort -u "$TMP/advisories.found" "$WORK/dnf.advisories" 2>/dev/null >"$TMP/advisories.all"
-  keep_file "$WORK/dnf.advisories" <"$TMP/advisories.all"
+    LC_ALL=C sort -u | rpm_pending_advisories
 }
 
 dnf_cleanup() {

@@ -302,8 +302,12 @@ export async function rpm(): Promise<Rpm> {
     server,
     directory,
     dnfNode: async (shape = {}) => node(await dnfBase(), ROCKY, '/etc/yum.repos.d/rocky.repo', '', shape),
-    zypperNode: async (release, shape = {}) =>
-      node(await zypperBase(release), SLES, '/etc/zypp/repos.d/sles.repo', 'autorefresh=1\ntype=rpm-md\n', shape),
+    zypperNode: async (release, shape = {}) => {
+      const root = await node(await zypperBase(release), SLES, '/etc/zypp/repos.d/sles.repo', 'type=rpm-md\n', shape);
+      // What SLES ships: kernels stand beside each other.
+      await root.write('/etc/zypp/zypp.conf', '[main]\nmultiversion = provides:multiversion(kernel)\n');
+      return root;
+    },
     close: () => server.close(),
   };
 }
