@@ -101,36 +101,48 @@ function differences(wanted: Marks, found: Readonly<Record<string, string>>): Re
 
 /** An Event on the node for what began or ended there in this pass. */
 export function eventFor(run: RunRecord, before: NodeRecord | undefined, after: NodeRecord): Action | undefined {
-  if (before?.phase === after.phase && before.attempt === after.attempt) return undefined;
   if (before?.phase === after.phase) return undefined;
   const told = eventText(after);
   if (told === undefined) return undefined;
-  const [type, reason] = told;
   return {
     kind: 'event',
     node: after.node,
     uid: after.uid,
-    type,
-    reason,
-    message: `${after.message} (run ${run.id})`,
+    type: told.type,
+    reason: told.reason,
+    message: `${told.message} (run ${run.id})`,
     key: digest([run.id, after.node, after.uid, after.phase, after.since, after.attempt], 16),
   };
 }
 
-function eventText(record: NodeRecord): readonly ['Normal' | 'Warning', string] | undefined {
+function eventText(
+  record: NodeRecord,
+): { readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly message: string } | undefined {
+  const normal = (message: string): { type: 'Normal'; reason: string; message: string } => ({
+    type: 'Normal',
+    reason: record.phase,
+    message,
+  });
   switch (record.phase) {
     case 'Cordoning':
+      return normal(
+        `${record.download?.pending ?? 0} updates are pending; the node is about to be cordoned and drained`,
+      );
     case 'Draining':
+      return normal('pods are being evicted');
     case 'Patching':
+      return normal('updates are being installed');
     case 'Rebooting':
+      return normal(`is being rebooted; boot id before: ${record.bootIdBefore}`);
     case 'Rejoining':
+      return normal('came up with a new boot id');
     case 'Patched':
-      return ['Normal', record.phase];
+      return normal(record.message);
     case 'Skipped':
-      return ['Normal', record.reason];
+      return { type: 'Normal', reason: record.reason, message: record.message };
     case 'Failed':
     case 'Quarantined':
-      return ['Warning', record.reason];
+      return { type: 'Warning', reason: record.reason, message: record.message };
     case 'Pending':
     case 'Preflight':
     case 'Downloading':

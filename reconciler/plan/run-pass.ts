@@ -159,7 +159,7 @@ class RunPass {
       this.run.state === 'Paused'
         ? { reason: this.run.reason, message: this.run.message, until: undefined }
         : pending.length > 0
-          ? (clusterHolds[0] ?? gateHold(input, this.run))
+          ? (clusterHolds[0] ?? gateHold({ ...input, ledger: this.ledger }, this.run))
           : undefined;
     if (this.runHold) {
       for (const record of pending) this.holds.set(record.node, this.runHold);

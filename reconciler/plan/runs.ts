@@ -60,7 +60,7 @@ export function chooseRun(ledger: LedgerDocument, input: PlanInput, holds: reado
       ? { reason: 'OtherRunActive', message: `run ${active.id} is under way`, until: undefined }
       : run.id !== first?.id
         ? { reason: 'OtherRunActive', message: `run ${first?.id} goes first`, until: undefined }
-        : (holds[0] ?? gateHold(input, run));
+        : (holds[0] ?? gateHold({ ...input, ledger }, run));
     if (hold) next = addRunIfChanged(next, withReason(run, hold.reason, hold.message, input.now));
     else
       next = addRun(next, {

@@ -117,12 +117,8 @@ export function draining(context: StepContext): StepResult {
   const told = first
     ? waiting(record, first.reason, tellObstacles(obstacles))
     : terminating.length === pods.length
-      ? waiting(
-          record,
-          'PodsTerminating',
-          `waits for ${terminating.length} pods to end: ${some(terminating.map(podName))}`,
-        )
-      : waiting(record, 'Working', context.refusal ?? `${pods.length} pods are being evicted`);
+      ? waiting(record, 'PodsTerminating', `waits for pods to end: ${some(terminating.map(podName))}`)
+      : waiting(record, 'Working', context.refusal ?? `pods are being evicted (${pods.length} left)`);
   return { record: told, actions: round.actions, until: Math.min(limit, now + settings.timing.evictRetryMs) };
 }
 

@@ -1,0 +1,180 @@
+// Golden transcripts: whole stories on the simulated API server in virtual time, with the invariants checked after every pass.
+import { describe, expect, it } from 'vitest';
+import { kernelUpdate, ordinaryUpdates } from '../../reconciler/cli/imitated-cluster.ts';
+import { Scenario } from '../support/scenario.ts';
+
+const minute = 60_000;
+const hour = 60 * minute;
+
+const policy = (spec: string): Record<string, string> => ({
+  'clusters/prod/policy.yaml': `apiVersion: oakum.dev/v1alpha1\nkind: PatchPolicy\nmetadata: { name: prod }\nspec: ${spec}\n`,
+});
+const request = (name: string, spec = '{ reason: a story }'): Record<string, string> => ({
+  [`clusters/prod/requests/${name}.yaml`]: `apiVersion: oakum.dev/v1alpha1\nkind: PatchRequest\nmetadata: { name: ${name} }\nspec: ${spec}\n`,
+});
+const plain = '{ rollout: { soak: 0s, canary: null } }';
+
+function cluster(start?: number): Scenario {
+  const scenario = new Scenario(start);
+  for (const [number, zone] of ['a', 'b', 'c'].entries())
+    scenario.world.add({ name: `worker-${number + 1}`, zone, rebootMs: 30_000, system: { jobMs: 5_000 } });
+  scenario.world.system('worker-1').pending = [...ordinaryUpdates, kernelUpdate];
+  return scenario;
+}
+
+interface Tale {
+  readonly name: string;
+  readonly tell: () => Promise<Scenario>;
+}
+
+const tales: readonly Tale[] = [
+  {
+    name: 'on demand, one node after another',
+    tell: async () => {
+      const scenario = cluster();
+      scenario.world.system('worker-3').pending = [];
+      scenario.world.sim.addDeployment({ name: 'web', replicas: 3, pdb: { maxUnavailable: 1 } });
+      scenario.clock.advance(5_000);
+      scenario.commit({ ...policy(plain), ...request('now') }, 'a policy and a request');
+      await scenario.run(2 * hour);
+      return scenario;
+    },
+  },
+  {
+    name: 'a weekly run that does not fit into its window goes on in the next one',
+    tell: async () => {
+      const scenario = cluster(Date.UTC(2026, 5, 6, 12));
+      for (const name of ['worker-1', 'worker-2', 'worker-3']) scenario.world.system(name).jobMs = 4 * minute;
+      scenario.commit(
+        policy(
+          '{ schedule: { preset: weekly, timeZone: UTC, validFor: 7d }, windows: [{ days: [Sun, Mon, Tue], start: "00:00", duration: 20m, timeZone: UTC }], rollout: { soak: 0s, canary: null } }',
+        ),
+        'a policy with a window of twenty minutes',
+      );
+      await scenario.run(72 * hour);
+      return scenario;
+    },
+  },
+  {
+    name: 'a budget without room, then with',
+    tell: async () => {
+      const scenario = cluster();
+      scenario.world.sim.addDeployment({ name: 'web', replicas: 3, pdb: { minAvailable: 3 } });
+      scenario.clock.advance(5_000);
+      scenario.commit({ ...policy(plain), ...request('now', '{ reason: a story, nodes: [worker-1] }') });
+      await scenario.run(3 * minute);
+      scenario.say('— a person makes the budget looser');
+      scenario.world.sim.handle({
+        method: 'PATCH',
+        path: '/apis/policy/v1/namespaces/default/poddisruptionbudgets/web',
+        headers: { 'content-type': 'application/merge-patch+json' },
+        body: { spec: { minAvailable: 2 } },
+      });
+      await scenario.run(2 * hour);
+      return scenario;
+    },
+  },
+  {
+    name: 'a full disk pauses the run, a person goes on',
+    tell: async () => {
+      const scenario = cluster();
+      scenario.world.system('worker-1').fault = {
+        mode: 'download',
+        code: 'DISK_FULL_VAR',
+        message: '/var has 3 MiB free and 210 MiB are needed',
+        exitCode: 40,
+      };
+      scenario.commit({ ...policy(plain), ...request('now') });
+      await scenario.run(30 * minute);
+      scenario.world.system('worker-1').fault = undefined;
+      scenario.commit(request('disk-is-free', '{ action: retry, reason: made room on worker-1 }'), 'a person retries');
+      await scenario.run(2 * hour);
+      return scenario;
+    },
+  },
+  {
+    name: 'a node that does not come back stops the run',
+    tell: async () => {
+      const scenario = cluster();
+      scenario.world.sim.node('worker-1').neverComesBack(true);
+      scenario.commit({ ...policy(plain), ...request('now') });
+      await scenario.run(2 * hour);
+      return scenario;
+    },
+  },
+  {
+    name: 'FREEZE in the middle',
+    tell: async () => {
+      const scenario = cluster();
+      scenario.commit({ ...policy(plain), ...request('now') });
+      await scenario.run(hour, (result) => result.plan.nodes.some((node) => node.phase === 'Patching'));
+      scenario.commit({ FREEZE: '' }, 'somebody stops everything');
+      await scenario.run(hour);
+      scenario.commit({ FREEZE: undefined }, 'and lets it go on');
+      await scenario.run(2 * hour);
+      return scenario;
+    },
+  },
+  {
+    name: 'a typo in the middle holds the rest, work under way ends by its own spec',
+    tell: async () => {
+      const scenario = cluster();
+      scenario.commit({ ...policy(plain), ...request('now') });
+      await scenario.run(hour, (result) => result.plan.nodes.some((node) => node.phase === 'Patching'));
+      scenario.commit(policy('{ rolout: { soak: 0s } }'), 'a typo');
+      await scenario.run(hour);
+      scenario.commit(policy(plain), 'corrected');
+      await scenario.run(2 * hour);
+      return scenario;
+    },
+  },
+  {
+    name: 'a node is cordoned by somebody else and one is deleted in the middle, another joins',
+    tell: async () => {
+      const scenario = cluster();
+      const patchNode = (name: string, body: object): void =>
+        void scenario.world.sim.handle({
+          method: 'PATCH',
+          path: `/api/v1/nodes/${name}`,
+          headers: { 'content-type': 'application/merge-patch+json' },
+          body,
+        });
+      patchNode('worker-2', { spec: { unschedulable: true } });
+      scenario.say('— somebody cordons worker-2');
+      scenario.commit({ ...policy(plain), ...request('now') });
+      await scenario.run(hour, (result) => result.plan.nodes.some((node) => node.phase === 'Patching'));
+      scenario.world.sim.handle({ method: 'DELETE', path: '/api/v1/nodes/worker-1' });
+      scenario.say('— worker-1 is deleted');
+      scenario.world.add({ name: 'worker-4', zone: 'a', system: { jobMs: 5_000 } });
+      scenario.say('— worker-4 joins');
+      await scenario.run(2 * hour);
+      const cordoned = (await scenario.pass()).observed.nodes
+        .filter((node) => node.unschedulable)
+        .map((node) => node.name);
+      scenario.say(`— cordoned in the end: ${cordoned.join(', ') || 'none'}`);
+      return scenario;
+    },
+  },
+  {
+    name: 'a canary, its soak, then the rest; control plane last',
+    tell: async () => {
+      const scenario = cluster();
+      scenario.world.add({ name: 'control-1', zone: 'a', controlPlane: true, system: { jobMs: 5_000 } });
+      scenario.world.add({ name: 'control-2', zone: 'b', controlPlane: true, system: { jobMs: 5_000 } });
+      scenario.commit({
+        ...policy('{ rollout: { concurrency: 2, canary: { nodes: 1, soak: 10m }, soak: 0s } }'),
+        ...request('now'),
+      });
+      await scenario.run(3 * hour);
+      return scenario;
+    },
+  },
+];
+
+describe('the story of', () => {
+  it.each(tales)('$name', async ({ name, tell }) => {
+    const scenario = await tell();
+    const page = `# ${name}\n\nHours, minutes and seconds since the beginning; a dash marks what people do.\n\n\`\`\`text\n${scenario.transcript.join('\n')}\n\`\`\`\n`;
+    await expect(page).toMatchFileSnapshot(`golden/${name.replaceAll(/[^a-z0-9]+/gi, '-')}.md`);
+  });
+});
