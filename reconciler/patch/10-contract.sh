@@ -39,6 +39,7 @@
 #  OSP_REBOOT_DELAY    20    seconds between the answer and the reboot
 #  OSP_REBOOT_POLICY   kernel (default) | kernel+core: also when libc, systemd or dbus were replaced
 #  OSP_MAX_REBOOTS     2     in 24 hours
+#  OSP_AGENT_TIMEOUT   60    seconds that verify waits for the kubelet (or k3s, rke2, microk8s) to be active
 #  OSP_HTTP_PROXY OSP_HTTPS_PROXY OSP_NO_PROXY  handed to the package manager
 #  OSP_RESULT          /dev/termination-log   where the result goes (JSON, at most 4096 bytes, result.schema.json)
 #  OSP_HOST_EXEC OSP_NO_UNIT  for tests: another way to the host, and no systemd there
@@ -87,7 +88,7 @@ UNIT=os-patch
 KNOWN_VARIABLES=" OSP_MODE OSP_RUN_ID OSP_ATTEMPT OSP_NODE OSP_SCOPE OSP_INCLUDE OSP_EXCLUDE OSP_PROTECT OSP_PROTECT_EXTRA OSP_HOLD_RUNTIME \
 OSP_SEVERITY OSP_CVES OSP_DEPS OSP_APT_SECURITY_PINS OSP_RPM_LEVEL OSP_RELEASEVER OSP_LOCK_FILE OSP_LOCK_MODE OSP_SNAPSHOT OSP_OFFLINE \
 OSP_LOCK_TIMEOUT OSP_REFRESH_TIMEOUT OSP_DOWNLOAD_TIMEOUT OSP_DEADLINE OSP_EXPECT_BOOT_ID OSP_REBOOT_DELAY OSP_REBOOT_POLICY \
-OSP_MAX_REBOOTS OSP_HTTP_PROXY OSP_HTTPS_PROXY OSP_NO_PROXY OSP_RESULT OSP_HOST_EXEC OSP_NO_UNIT "
+OSP_MAX_REBOOTS OSP_AGENT_TIMEOUT OSP_HTTP_PROXY OSP_HTTPS_PROXY OSP_NO_PROXY OSP_RESULT OSP_HOST_EXEC OSP_NO_UNIT "
 
 # The class (exit code) of each code. The list is closed: an unknown code is an internal fault.
 class_of() {
@@ -112,7 +113,7 @@ defaults() {
   : "${OSP_SEVERITY=}" "${OSP_CVES=}" "${OSP_DEPS:=distro}" "${OSP_APT_SECURITY_PINS=}" "${OSP_RPM_LEVEL:=minimal}" "${OSP_RELEASEVER=}"
   : "${OSP_LOCK_FILE=}" "${OSP_LOCK_MODE:=exact}" "${OSP_SNAPSHOT=}" "${OSP_OFFLINE:=false}"
   : "${OSP_LOCK_TIMEOUT:=300}" "${OSP_REFRESH_TIMEOUT:=300}" "${OSP_DOWNLOAD_TIMEOUT:=1800}" "${OSP_DEADLINE:=3300}"
-  : "${OSP_EXPECT_BOOT_ID=}" "${OSP_REBOOT_DELAY:=20}" "${OSP_REBOOT_POLICY:=kernel}" "${OSP_MAX_REBOOTS:=2}"
+  : "${OSP_EXPECT_BOOT_ID=}" "${OSP_REBOOT_DELAY:=20}" "${OSP_REBOOT_POLICY:=kernel}" "${OSP_MAX_REBOOTS:=2}" "${OSP_AGENT_TIMEOUT:=60}"
   : "${OSP_HTTP_PROXY=}" "${OSP_HTTPS_PROXY=}" "${OSP_NO_PROXY=}" "${OSP_RESULT:=/dev/termination-log}" "${OSP_HOST_EXEC=}" "${OSP_NO_UNIT=}"
   PROTECTED="$OSP_PROTECT $OSP_PROTECT_EXTRA"
   if [ "$OSP_HOLD_RUNTIME" = true ]; then
@@ -180,6 +181,7 @@ validate() {
   whole_number OSP_DEADLINE "$OSP_DEADLINE"
   whole_number OSP_REBOOT_DELAY "$OSP_REBOOT_DELAY"
   whole_number OSP_MAX_REBOOTS "$OSP_MAX_REBOOTS"
+  whole_number OSP_AGENT_TIMEOUT "$OSP_AGENT_TIMEOUT"
   if [ -n "$(printf %s "$OSP_APT_SECURITY_PINS" | tr -d 'A-Za-z0-9.+_:@~*? =,/\n-')" ]; then
     fail USAGE "OSP_APT_SECURITY_PINS holds a character that is not allowed"
   fi

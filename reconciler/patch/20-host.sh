@@ -134,9 +134,9 @@ carry_over() {
 # Starts the worker. The unit is not bound to the pod: killing the pod kills nothing.
 start_worker() {
   if with_units; then
-    on_host systemd-run --quiet --collect --unit="$UNIT" --property=StandardInput=null --property=KillMode=process \
+    host_sh 'exec systemd-run "$@"' start --quiet --collect --unit="$UNIT" --property=StandardInput=null --property=KillMode=process \
       --setenv=PATH=/usr/sbin:/usr/bin:/sbin:/bin --setenv=HOME=/root --setenv=LC_ALL=C.UTF-8 \
-      /bin/sh "$WORK_RUN/os-patch.sh" --worker "$WORK_RUN" >"$FRONT_TMP/start" 2>&1
+      /bin/sh "$WORK_RUN/os-patch.sh" --worker "$WORK_RUN" >"$FRONT_TMP/start" 2>&1 </dev/null
   else
     on_host /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
       /bin/sh "$WORK_RUN/os-patch.sh" --worker "$WORK_RUN" >"$FRONT_TMP/start" 2>&1 </dev/null &

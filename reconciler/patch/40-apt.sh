@@ -12,14 +12,14 @@ apt_preflight() {
     fail USAGE "apt repositories do not say which update fixes which CVE or how severe it is; leave OSP_CVES and OSP_SEVERITY out on $OS_ID"
   fi
   APT_STATE=$STATE/apt
-  mkdir -p "$APT_STATE/lists/partial" "$APT_STATE/archives/partial" "$APT_STATE/fetch" ||
+  mkdir -p "$APT_STATE/lists/partial" "$APT_STATE/archives/partial" "$APT_STATE/fetch" "$APT_STATE/cache" ||
     fail DISK_FULL_VAR "cannot write below $APT_STATE; make room there and try again"
   APT_NATIVE=$(dpkg --print-architecture)
   # Without the phasing switch apt defers a security fix whose version is also phased in -updates. An empty Default-Release undoes a
   # setting that would rank a whole suite above our pins. Error-Mode makes a repository that failed an error. Retries are ours: with its
   # own, apt 2.6 can wait for ever on a host that refused once.
-  APT_OPTIONS="-o Dir::State::Lists=$APT_STATE/lists -o Dir::Cache::archives=$APT_STATE/archives -o Dir::Cache::pkgcache= \
-    -o Dir::Cache::srcpkgcache= -o Acquire::GzipIndexes=true -o Acquire::Languages=none -o Dir::Etc::Preferences=$TMP/preferences \
+  APT_OPTIONS="-o Dir::State::Lists=$APT_STATE/lists -o Dir::Cache::archives=$APT_STATE/archives -o Dir::Cache::pkgcache=$APT_STATE/cache/packages.bin \
+    -o Dir::Cache::srcpkgcache=$APT_STATE/cache/sources.bin -o Acquire::GzipIndexes=true -o Acquire::Languages=none -o Dir::Etc::Preferences=$TMP/preferences \
     -o APT::Default-Release= -o APT::Get::Always-Include-Phased-Updates=true -o APT::Update::Error-Mode=any -o Acquire::Retries=0 \
     -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o DPkg::Lock::Timeout=$OSP_LOCK_TIMEOUT"
   if [ -n "$OSP_SNAPSHOT" ]; then
@@ -174,8 +174,8 @@ apt_preferences() { # FORM
 # --- refresh ---------------------------------------------------------------------------------------------------------------
 
 apt_refresh() {
-  apt_lists_need=40960
-  if [ -n "$(find "$APT_STATE/lists" -maxdepth 1 -name '*Packages*' | head -n 1)" ]; then apt_lists_need=10240; fi
+  apt_lists_need=102400
+  if [ -n "$(find "$APT_STATE/cache" -maxdepth 1 -name '*.bin' | head -n 1)" ]; then apt_lists_need=20480; fi
   need_space "$APT_STATE/lists" "$apt_lists_need" DISK_FULL_VAR "package lists"
   : >"$TMP/space.tsv"
   for apt_pause in 5 15 last; do
@@ -451,6 +451,8 @@ apt_check_lock() {
 
 # File name, size and hash, from the signed lists, of every archive that the plan needs.
 apt_archives() {
+  if [ -e "$TMP/archives.tsv" ] && cmp -s "$TMP/plan.tsv" "$TMP/archives.plan"; then return 0; fi
+  cp "$TMP/plan.tsv" "$TMP/archives.plan"
   : >"$TMP/archives.tsv"
   [ -s "$TMP/plan.tsv" ] || return 0
   # shellcheck disable=SC2046 # one word per package

@@ -158,7 +158,7 @@ verify_kubelet() {
   [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1 || return 0
   for agent in kubelet k3s k3s-agent rke2-server rke2-agent snap.microk8s.daemon-kubelite; do
     systemctl is-enabled --quiet "$agent.service" 2>/dev/null || continue
-    agent_until=$(($(now) + 60))
+    agent_until=$(($(now) + OSP_AGENT_TIMEOUT))
     until systemctl is-active --quiet "$agent.service"; do
       if [ "$(now)" -ge "$agent_until" ]; then fail VERIFY_KUBELET "$agent.service is not active; look at: journalctl -u $agent"; fi
       sleep 2

@@ -8,16 +8,24 @@ json_text() { # TEXT MAX
     cut -c "1-$2" | sed 's/\\/\\\\/g; s/"/\\"/g')"
 }
 
+# Lines of text as the inside of JSON strings: ASCII without control characters, escaped.
+json_plain() { # MAX
+  LC_ALL=C tr '\t' ' ' | LC_ALL=C tr -d '\000-\011\013-\037\177' | LC_ALL=C tr '\200-\377' '?' | cut -c "1-$1" | sed 's/\\/\\\\/g; s/"/\\"/g'
+}
+
 # The first ITEMS lines of FILE as an array of strings.
 json_lines() { # FILE ITEMS MAX
-  json_comma=
+  printf '['
+  if [ -s "$1" ]; then head -n "$2" "$1" | json_plain "$3" | sed 's/^/"/; s/$/"/' | paste -s -d , - | tr -d '\n'; fi
+  printf ']'
+}
+
+# The first two columns of FILE as an array of pairs.
+json_pairs() { # TSV ITEMS
   printf '['
   if [ -s "$1" ]; then
-    head -n "$2" "$1" >"$TMP/json.lines"
-    while IFS= read -r json_line; do
-      printf '%s%s' "$json_comma" "$(json_text "$json_line" "$3")"
-      json_comma=,
-    done <"$TMP/json.lines"
+    head -n "$2" "$1" | awk -F'\t' '{ print substr($1, 1, 80) " " substr($2, 1, 20) }' | json_plain 101 |
+      sed 's/^\([^ ]*\) \(.*\)$/["\1","\2"]/' | paste -s -d , - | tr -d '\n'
   fi
   printf ']'
 }
@@ -100,19 +108,6 @@ result_document() { # LEVEL
   done
   if [ -n "${T_BEGIN:-}" ]; then printf ',"total":%s' "$(seconds $(($(clock) - T_BEGIN)))"; fi
   printf '}}\n'
-}
-
-json_pairs() { # TSV ITEMS
-  json_comma=
-  printf '['
-  if [ -s "$1" ]; then
-    head -n "$2" "$1" >"$TMP/json.pairs"
-    while IFS='	' read -r json_name json_why _; do
-      printf '%s[%s,%s]' "$json_comma" "$(json_text "$json_name" 80)" "$(json_text "$json_why" 20)"
-      json_comma=,
-    done <"$TMP/json.pairs"
-  fi
-  printf ']'
 }
 
 # The longest form that fits. The order of cutting: conf, svc, kept, adv, then the packages.

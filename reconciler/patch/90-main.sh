@@ -140,8 +140,7 @@ mode_patch() {
       phase download
       timed download "${FAMILY}_download"
     fi
-    "${FAMILY}_advisories" pending >"$TMP/advisories.now" 2>/dev/null || :
-    if [ -s "$TMP/advisories.now" ]; then keep_file "$WORK/advisories.tsv" <"$TMP/advisories.now"; fi
+    if [ ! -s "$WORK/advisories.tsv" ]; then "${FAMILY}_advisories" pending 2>/dev/null | keep_file "$WORK/advisories.tsv"; fi
     touch "$WORK/installing"
     INSTALL_STARTED=yes
     phase install
@@ -365,9 +364,10 @@ launch() {
   front_start=$((front_start + 1))
   carry_over || fail HOST_ACCESS "cannot write to $RUNTIME on the host"
   if ! start_worker; then
-    # The unit's name is taken: somebody was faster.
-    look || fail HOST_ACCESS "the state of the host cannot be read"
-    fail RUN_IN_PROGRESS "other work has just begun on this node ($OWNER): $(tail -n 1 "$FRONT_TMP/start")"
+    if grep -qE 'already (loaded|exists)|fragment file' "$FRONT_TMP/start"; then
+      fail RUN_IN_PROGRESS "other work has just begun on this node; it is asked again later"
+    fi
+    fail HOST_ACCESS "the host's systemd would not start the work: $(tail -n 1 "$FRONT_TMP/start")"
   fi
 }
 

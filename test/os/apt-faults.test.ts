@@ -174,6 +174,7 @@ describe('on one node', () => {
     expect(scan.result).toMatchObject({ code: 'OK', n: { left: 10 } });
     const reboot = await start(root, { mode: 'reboot', env: { OSP_EXPECT_BOOT_ID: scan.result.before['boot'] ?? '' } });
     expect(reboot.status).toBe(60);
+    setTimeout(() => void root.write('/run/not-slow', ''), 3000);
     const waited = await start(root, { mode: 'patch', env: { OSP_EXCLUDE: 'sec-conflicts' } });
     expect(waited.result.code, waited.stdout).toBe('OK');
     expect(waited.stdout).toContain('waiting for');

@@ -99,7 +99,12 @@ const PACKAGES: readonly (readonly [Pocket, Package])[] = [
   ]),
   // Faults, installed by the tests that want them.
   ...faulty('bad-postinst', { scripts: { postinst: 'echo "bad-postinst: cannot configure" >&2; exit 1' } }),
-  ...faulty('slow', { scripts: { postinst: 'touch /run/slow-began; [ -e /run/not-slow ] || sleep 20' } }),
+  ...faulty('slow', {
+    scripts: {
+      postinst:
+        'touch /run/slow-began; i=0; while [ ! -e /run/not-slow ] && [ $i -lt 200 ]; do sleep 0.1; i=$((i + 1)); done',
+    },
+  }),
   ...faulty('stops', { scripts: { preinst: 'exit 0', postinst: '[ -e /run/not-slow ] || kill -9 $PPID; sleep 1' } }),
   ...faulty('reads-stdin', {
     scripts: { postinst: 'if read -r x; then echo "got $x"; else touch /run/stdin-was-empty; fi' },
