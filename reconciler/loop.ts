@@ -228,7 +228,9 @@ export class ClusterLoop {
     const outcomes = await execute(plan.actions, this.seat.cluster, this.seat.lease);
     this.answers = rememberAnswers(this.answers, outcomes, now);
     this.tell(outcomes);
-    return this.result(input, source, plan, outcomes, true);
+    // The answer to a question without effect is all that the next pass needs: it need not wait for the world.
+    const answered = outcomes.some(({ kind, action }) => kind === 'result' && action.kind === 'evict' && action.dryRun);
+    return this.result(input, source, answered ? { ...plan, wakeAt: now + 1 } : plan, outcomes, true);
   }
 
   private async input(source: Source, now: number): Promise<PlanInput> {

@@ -50,6 +50,8 @@ export interface Timing {
   readonly retryMs: number;
   /** Wait between two evictions that a budget refused. */
   readonly evictRetryMs: number;
+  /** How often the pods of a node that is being emptied are looked at. */
+  readonly drainPollMs: number;
   /** After this long without a new boot id on a Ready node the reboot did not happen. */
   readonly rebootHappensMs: number;
   /** Delay that the script gives the kubelet to report before the node goes down, in milliseconds. */
@@ -62,6 +64,7 @@ export const standardTiming: Timing = {
   jobDeadlineMs: 60 * 60_000,
   retryMs: 60_000,
   evictRetryMs: 10_000,
+  drainPollMs: 2_000,
   rebootHappensMs: 10 * 60_000,
   rebootDelayMs: 20_000,
 };

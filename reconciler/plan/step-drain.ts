@@ -119,7 +119,7 @@ export function draining(context: StepContext): StepResult {
     : terminating.length === pods.length
       ? waiting(record, 'PodsTerminating', `waits for pods to end: ${some(terminating.map(podName))}`)
       : waiting(record, 'Working', context.refusal ?? `pods are being evicted (${pods.length} left)`);
-  return { record: told, actions: round.actions, until: Math.min(limit, now + settings.timing.evictRetryMs) };
+  return { record: told, actions: round.actions, until: Math.min(limit, now + settings.timing.drainPollMs) };
 }
 
 function drained(context: StepContext): StepResult {

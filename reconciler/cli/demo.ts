@@ -1,0 +1,236 @@
+// `oakum demo`: a Git server, a simulated cluster of a dozen nodes, a policy, a request, and the real service between them.
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Command } from 'commander';
+import { realClock } from '../adapters/clock.ts';
+import { openLog } from '../adapters/log.ts';
+import { type PassResult, runService } from '../loop.ts';
+import { runEnded } from '../model/ledger.ts';
+import { jobNamespace, ownNamespace } from '../model/names.ts';
+import { realClock as simClock } from '../sim/clock.ts';
+import { serveSim } from '../sim/server.ts';
+import { startDemoGit } from './demo-git.ts';
+import { createScreen } from './demo-screen.ts';
+import { imitatedCluster, type ImitatedCluster, kernelUpdate, ordinaryUpdates } from './imitated-cluster.ts';
+import { openParts } from './parts.ts';
+import { createPublisher } from './publisher.ts';
+import { UsageError } from './settings.ts';
+
+const run = promisify(execFile);
+/** The demo ends by itself, whatever happens. */
+const longestMs = 110_000;
+
+const policy = `# Who is patched, when, and how carefully. The defaults of everything else are in docs/policy.md.
+apiVersion: oakum.dev/v1alpha1
+kind: PatchPolicy
+metadata: { name: demo }
+spec:
+  schedule: { preset: monthly, timeZone: Europe/Berlin }
+  rollout: { concurrency: 1, topologyKey: topology.kubernetes.io/zone, canary: null, soak: 0s, maxFailures: 2 }
+  reboot: { when: ifRequired, returnTimeout: 1m, stableFor: 1s }
+`;
+
+const request = `# "Patch now." Asking again is committing another file.
+apiVersion: oakum.dev/v1alpha1
+kind: PatchRequest
+metadata: { name: openssl-fix }
+spec:
+  reason: openssl advisory of this morning
+`;
+
+/** Adds the verb. */
+export function registerDemo(program: Command): void {
+  program
+    .command('demo')
+    .description('the main job on a simulated cluster and a local Git server, in under a minute')
+    .option('--keep', 'stay until interrupted, so that you can commit something yourself')
+    .option('--log', 'show the log of the service instead of the table')
+    .action(async (flags: { keep?: boolean; log?: boolean }) => {
+      await demo(flags.keep ?? false, flags.log ?? false);
+    });
+}
+
+async function demo(keep: boolean, showLog: boolean): Promise<void> {
+  await run('git', ['--version']).catch(() => {
+    throw new UsageError('the demo needs git on this machine: it plays the Git server');
+  });
+  const folder = mkdtempSync(join(tmpdir(), 'oakum-demo-'));
+  const screen = createScreen(!showLog);
+  screen.say('starting a Git server and a simulated cluster (12 nodes in 3 zones) on this machine');
+  const bare = join(folder, 'config.git');
+  const work = join(folder, 'work');
+  await git(folder, 'init', '--quiet', '--bare', '--initial-branch=main', bare);
+  await git(bare, 'config', 'http.receivepack', 'true');
+  const gitServer = await startDemoGit(folder);
+  const world = demoCluster();
+  const api = await serveSim(world.sim, { token: 'demo' });
+  const kubeconfig = join(folder, 'kubeconfig');
+  writeFileSync(kubeconfig, api.kubeconfig(), { mode: 0o600 });
+  const url = `${gitServer.url}/config.git`;
+  await git(folder, 'clone', '--quiet', url, work);
+
+  screen.say('a person commits a policy: clusters/demo/policy.yaml');
+  await commit(work, { 'clusters/demo/policy.yaml': policy }, 'demo: patch monthly, one node at a time');
+
+  const log = openLog({ level: showLog ? 'info' : 'error' });
+  const parts = openParts({
+    flags: { ...demoFlags, repo: url, cacheDir: join(folder, 'cache'), kubeconfig },
+    log,
+    watch: true,
+    act: true,
+    rate: { perSecond: 500, burst: 500 },
+    settings: (standard) => ({
+      ...standard,
+      timing: { ...standard.timing, rebootDelayMs: 0, retryMs: 500, evictRetryMs: 500, drainPollMs: 150 },
+    }),
+  });
+  const publisher = createPublisher({
+    git: parts.git,
+    clock: realClock,
+    log,
+    clusters: ['demo'],
+    archived: (name, runIds) => parts.clusters.find((one) => one.name === name)?.loop.archived(runIds),
+    onPublish: () => undefined,
+  });
+  const stop = new AbortController();
+  const ended = Promise.withResolvers<PassResult | undefined>();
+  process.once('SIGINT', () => {
+    ended.resolve(undefined);
+    stop.abort();
+  });
+  let asked = false;
+  const service = runService(
+    {
+      source: parts.source,
+      clusters: parts.clusters,
+      clock: realClock,
+      log,
+      pace: { pollMs: 700, restMs: 30, retryMs: 300 },
+      random: Math.random,
+      health: (name, error) => {
+        if (error instanceof Error && showLog) log.warn({ name }, error.message);
+      },
+      report: (result) => {
+        publisher.offer(result);
+        screen.show(result);
+        if (!asked && result.desired?.policy !== undefined) {
+          asked = true;
+          screen.say('a person asks for a run now: clusters/demo/requests/openssl-fix.yaml');
+          void commit(
+            work,
+            { 'clusters/demo/requests/openssl-fix.yaml': request },
+            'demo: patch now, openssl advisory',
+          );
+        }
+        const runs = Object.values(result.plan.ledger.runs);
+        if (runs.some((one) => one.triggers.some((trigger) => trigger.kind === 'request') && runEnded(one.state)))
+          ended.resolve(result);
+      },
+    },
+    stop.signal,
+  );
+  const last = await Promise.race([ended.promise, realClock.sleep(longestMs, stop.signal).then(() => undefined)]);
+  if (keep && !stop.signal.aborted) {
+    screen.say(
+      `staying until you press Ctrl-C. Your turn: cd ${work}, commit something, git push. The API: KUBECONFIG=${kubeconfig} kubectl get nodes -L oakum.dev/run,oakum.dev/phase`,
+    );
+    await new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()));
+  }
+  stop.abort();
+  await service;
+  await publisher.close();
+  screen.done();
+  await tellStatus(bare, screen);
+  await parts.close();
+  await api.close();
+  await gitServer.close();
+  if (last === undefined && !keep) {
+    rmSync(folder, { recursive: true, force: true });
+    throw new Error(`the demo did not end within ${longestMs / 1000} s`);
+  }
+  screen.say(
+    `look at the repository yourself:  git -C ${bare} log --oneline --all   and   git -C ${bare} show oakum/status:clusters/demo/status.yaml`,
+  );
+}
+
+/** A dozen nodes: most need a reboot or none, one has nothing to do, one has a full disk. */
+function demoCluster(): ImitatedCluster {
+  const world = imitatedCluster(simClock(), [jobNamespace, ownNamespace]);
+  const zones = ['zone-a', 'zone-b', 'zone-c'];
+  for (let number = 1; number <= 12; number++) {
+    const kernel = number % 3 === 1;
+    world.add({
+      name: `worker-${String(number).padStart(2, '0')}`,
+      zone: zones[(number - 1) % 3] ?? 'zone-a',
+      rebootMs: 900,
+      system: {
+        jobMs: 120,
+        pending: number === 5 ? [] : kernel ? [...ordinaryUpdates, kernelUpdate] : [...ordinaryUpdates],
+        fault:
+          number === 9
+            ? {
+                mode: 'download',
+                code: 'DISK_FULL_BOOT',
+                message: '/boot has 12 MiB free and the new kernel needs 43 MiB',
+                exitCode: 40,
+              }
+            : undefined,
+      },
+    });
+  }
+  world.sim.addDeployment({ name: 'web', replicas: 6, pdb: { maxUnavailable: 1 } });
+  world.sim.addDeployment({ name: 'api', replicas: 4, pdb: { minAvailable: 3 } });
+  return world;
+}
+
+const demoFlags = {
+  cluster: 'demo',
+  statusBranch: 'oakum/status',
+  namespace: ownNamespace,
+  image: 'docker.io/library/busybox:1.37.0',
+  identity: 'demo',
+  approvalFloor: 'none',
+  rebootDelay: '1s',
+  retryDelay: '1s',
+  jobStartTimeout: '30s',
+} as const;
+
+async function git(folder: string, ...words: string[]): Promise<string> {
+  const { stdout } = await run('git', words, {
+    cwd: folder,
+    env: {
+      PATH: process.env['PATH'],
+      HOME: folder,
+      GIT_CONFIG_NOSYSTEM: '1',
+      GIT_TERMINAL_PROMPT: '0',
+      GIT_AUTHOR_NAME: 'A person',
+      GIT_AUTHOR_EMAIL: 'person@example.org',
+      GIT_COMMITTER_NAME: 'A person',
+      GIT_COMMITTER_EMAIL: 'person@example.org',
+    },
+  });
+  return stdout;
+}
+
+async function commit(work: string, files: Readonly<Record<string, string>>, message: string): Promise<void> {
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(work, path)), { recursive: true });
+    writeFileSync(join(work, path), text);
+  }
+  await git(work, 'add', '.');
+  await git(work, 'commit', '--quiet', '-m', message);
+  await git(work, 'push', '--quiet', 'origin', 'HEAD:main');
+}
+
+/** What arrived in Git: the page of the fleet, and the last commits of both branches. */
+async function tellStatus(bare: string, screen: { say(line: string): void; print(text: string): void }): Promise<void> {
+  const page = await git(bare, 'show', 'oakum/status:README.md').catch(() => undefined);
+  const log = await git(bare, 'log', '--oneline', '--max-count=12', 'oakum/status').catch(() => '');
+  screen.say('what is in Git now, on the branch oakum/status: README.md');
+  screen.print(page ?? readFileSync(join(bare, 'HEAD'), 'utf8'));
+  screen.say('git log --oneline oakum/status');
+  screen.print(log);
+}

@@ -1,0 +1,157 @@
+// Settings → working parts: the config repository, the clusters, the planner's view of both.
+import { readdirSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { basename, join, resolve } from 'node:path';
+import { readPatchScript, readSchemas } from '../adapters/assets.ts';
+import { realClock } from '../adapters/clock.ts';
+import type { GitAuth } from '../adapters/git-options.ts';
+import { openGit } from '../adapters/git.ts';
+import { openCluster } from '../adapters/kubernetes.ts';
+import type { KubeconfigSource } from '../adapters/kubernetes-credentials.ts';
+import { httpTransport } from '../adapters/kubernetes-http.ts';
+import { counted, type RequestHook } from '../adapters/kubernetes-transport.ts';
+import { openLease } from '../adapters/lease.ts';
+import { openLedger } from '../adapters/ledger.ts';
+import { createDesire } from '../desired/desired.ts';
+import { ClusterLoop, ConfigSource } from '../loop.ts';
+import { views } from '../observed/views.ts';
+import type { Cluster, Git, Lease, Log } from '../ports.ts';
+import type { PlanSettings } from '../plan/input.ts';
+import { type ClusterFlags, type GitFlags, planSettings, readFlagFile, UsageError, withSecretDir } from './settings.ts';
+import { version } from './version.ts';
+
+/** One cluster, ready to be worked on. */
+export interface ClusterParts {
+  readonly name: string;
+  readonly cluster: Cluster;
+  readonly lease: Lease;
+  readonly loop: ClusterLoop;
+}
+
+/** Everything that `run`, `once` and `plan` need. */
+export interface Parts {
+  readonly git: Git;
+  readonly source: ConfigSource;
+  readonly clusters: readonly ClusterParts[];
+  close(): Promise<void>;
+}
+
+/** How the parts are used. */
+export interface PartsOptions {
+  readonly flags: GitFlags & ClusterFlags;
+  readonly log: Log;
+  /** Follow the cluster by watches (service), or list at every look. */
+  readonly watch: boolean;
+  /** Take the Lease; without it nothing is ever done (`plan`). */
+  readonly act: boolean;
+  readonly onRequest?: RequestHook;
+  /** Requests a second to each API server; default: the transport's own budget. */
+  readonly rate?: { readonly perSecond: number; readonly burst: number };
+  /** Other waits and limits of the planner, for the demo and tests. */
+  readonly settings?: (standard: PlanSettings) => PlanSettings;
+}
+
+/** Opens everything; nothing is asked of Git or of a cluster before the first call. */
+export function openParts(options: PartsOptions): Parts {
+  const { flags, log } = options;
+  const connections = clusterConnections(flags);
+  const names = connections.map(({ name }) => name);
+  const git = openGitFrom(flags, log, wantedPaths(names));
+  const source = new ConfigSource(git, createDesire(readSchemas()), log);
+  const standard = planSettings(flags, readPatchScript());
+  const settings = options.settings?.(standard) ?? standard;
+  const clusters = connections.map(({ name, source: kubeconfig }): ClusterParts => {
+    const plain = httpTransport(kubeconfig, { version, ...(options.rate ? { rate: options.rate } : {}) });
+    const transport = options.onRequest ? counted(plain, () => realClock.now(), options.onRequest) : plain;
+    const cluster = openCluster({
+      transport,
+      views,
+      clock: realClock,
+      log,
+      watch: options.watch,
+      namespace: settings.jobNamespace,
+    });
+    const lease: Lease = options.act
+      ? openLease(transport, {
+          identity: `${flags.identity}_${randomUUID().slice(0, 8)}`,
+          clock: realClock,
+          elapsed: () => performance.now(),
+          log,
+          namespace: settings.jobNamespace,
+        })
+      : { held: () => false, holder: () => undefined, release: async () => undefined };
+    const ledger = openLedger(transport, { namespace: flags.namespace });
+    return { name, cluster, lease, loop: new ClusterLoop({ name, cluster, ledger, lease }, settings, log) };
+  });
+  return {
+    git,
+    source,
+    clusters,
+    close: async () => {
+      await Promise.allSettled(clusters.map(({ lease }) => lease.release()));
+      await Promise.allSettled(clusters.map(({ cluster }) => cluster.close()));
+      await git.close();
+    },
+  };
+}
+
+/** The config repository of the flags. `wanted` limits what is read; everything for commands that look at the whole. */
+export function openGitFrom(given: GitFlags, log: Log, wanted: readonly string[] | 'all'): Git {
+  const flags = withSecretDir(given);
+  const auth = authFrom(flags);
+  return openGit({
+    url: flags.repo,
+    ...(flags.branch === undefined ? {} : { branch: flags.branch }),
+    statusBranch: flags.statusBranch,
+    ...(flags.statusRepo === undefined ? {} : { statusUrl: flags.statusRepo }),
+    cacheDir: resolve(flags.cacheDir),
+    ...(auth === undefined ? {} : { auth }),
+    ...(flags.gitCaFile === undefined ? {} : { ca: readFlagFile('git-ca-file', flags.gitCaFile) }),
+    wanted,
+    author: { name: 'oakum', email: 'oakum@noreply.oakum.dev' },
+    log,
+  });
+}
+
+function authFrom(flags: GitFlags): GitAuth | undefined {
+  if (flags.gitSshKeyFile !== undefined) {
+    if (flags.gitKnownHostsFile === undefined)
+      throw new UsageError(
+        '--git-ssh-key-file needs --git-known-hosts-file: a host that is not known is never trusted',
+      );
+    return { kind: 'ssh', privateKey: { file: flags.gitSshKeyFile }, knownHosts: { file: flags.gitKnownHostsFile } };
+  }
+  if (flags.gitTokenFile === undefined) return undefined;
+  return {
+    kind: 'token',
+    token: { file: flags.gitTokenFile },
+    ...(flags.gitUsername === undefined ? {} : { username: flags.gitUsername }),
+  };
+}
+
+/** An agent reads its own folder and what that folder may refer to; a hub reads everything. */
+function wantedPaths(names: readonly string[]): readonly string[] | 'all' {
+  if (names.length !== 1) return 'all';
+  return ['oakum.yaml', 'FREEZE', 'policies/', 'profiles/', `clusters/${names[0]}/`];
+}
+
+function clusterConnections(flags: ClusterFlags): { readonly name: string; readonly source: KubeconfigSource }[] {
+  const context = flags.context === undefined ? {} : { context: flags.context };
+  if (flags.kubeconfigDir !== undefined) {
+    const files = readdirSync(flags.kubeconfigDir)
+      .filter((file) => /\.(ya?ml|kubeconfig)$/.test(file))
+      .sort();
+    if (files.length === 0) throw new UsageError(`--kubeconfig-dir: ${flags.kubeconfigDir} has no file <cluster>.yaml`);
+    return files.map((file) => ({
+      name: basename(file).replace(/\.(ya?ml|kubeconfig)$/, ''),
+      source: { kind: 'file', path: join(flags.kubeconfigDir ?? '', file) },
+    }));
+  }
+  if (flags.cluster === undefined)
+    throw new UsageError(
+      '--cluster is needed: the name of this cluster’s folder under clusters/ (or --kubeconfig-dir for a hub)',
+    );
+  if (flags.kubeconfig !== undefined)
+    return [{ name: flags.cluster, source: { kind: 'file', path: flags.kubeconfig, ...context } }];
+  return [{ name: flags.cluster, source: { kind: 'default', ...context } }];
+}

@@ -1,0 +1,309 @@
+// Brings status to Git: collects what the passes say, and pushes it in few commits and in time.
+import { AdapterError } from '../model/failure.ts';
+import { runEnded } from '../model/ledger.ts';
+import type { StatusDocument } from '../model/status.ts';
+import type { PassResult } from '../loop.ts';
+import type { Clock, Git, Log } from '../ports.ts';
+import { archivePath, archiveYaml, clusterFiles, clusterFolder, fleetFiles } from '../report/files.ts';
+import { buildStatus } from '../report/report.ts';
+import { expiredArchives } from '../report/retention.ts';
+import { runStatus } from '../report/run-status.ts';
+import { commitMessage } from '../report/summary.ts';
+import { BranchCopy } from './branch-copy.ts';
+import { isUrgent } from './urgency.ts';
+
+/** What became of one try to publish, for metrics. */
+export interface PublishOutcome {
+  readonly ok: boolean;
+  /** False when the branch had these bytes already. */
+  readonly changed: boolean;
+  /** How many pushes it took. */
+  readonly attempts: number;
+  readonly files: number;
+}
+
+export interface PublisherOptions {
+  readonly git: Pick<Git, 'publish' | 'readStatus'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Clusters that this process works on. */
+  readonly clusters: readonly string[];
+  /** Called when the archives of these ended runs are on the status branch. */
+  readonly archived: (cluster: string, runIds: readonly string[]) => Promise<void> | void | undefined;
+  readonly onPublish?: (outcome: PublishOutcome) => void;
+}
+
+export interface Publisher {
+  /** Takes over what a pass saw; returns at once. A pass that did not act (another Oakum holds the Lease) is not told. */
+  offer(result: PassResult): void;
+  /** Publishes what is still waiting, once, and stops. */
+  close(): Promise<void>;
+  /** When the branch last had everything, and what has gone wrong since. */
+  state(): { readonly lastPublished: number | undefined; readonly lastError: string | undefined };
+}
+
+/** A push waits this long after the first news, to take what belongs to it along. */
+const collectMs = 1_000;
+/** News that a person waits for are pushed this far apart, whatever happens: a forge bears about six pushes a minute. */
+const urgentGapMs = 5_000;
+const firstRetryMs = 5_000;
+const longestRetryMs = 300_000;
+/** How often the writer of the fleet's pages looks for what others have published. */
+const peersMs = 120_000;
+/** Before a push of its own it looks again, unless it has just done so. */
+const freshMs = 10_000;
+
+/** What is to be said of one cluster. */
+interface Desk {
+  readonly doc: StatusDocument;
+  /** Ended runs that the ledger does not know to be archived, by id. */
+  readonly archives: ReadonlyMap<string, { readonly path: string; readonly text: string }>;
+  readonly retention: number;
+}
+
+interface Batch {
+  /** Files whose bytes differ from the branch's; undefined deletes. */
+  readonly files: Map<string, string | undefined>;
+  /** The documents that the files tell of. */
+  readonly docs: readonly StatusDocument[];
+  /** Ended runs by cluster whose archives are on the branch after this batch. */
+  readonly runs: ReadonlyMap<string, readonly string[]>;
+}
+
+/** A publisher that works only while there is something to say. */
+export function createPublisher(options: PublisherOptions): Publisher {
+  return new StatusPublisher(options);
+}
+
+class StatusPublisher implements Publisher {
+  private readonly options: PublisherOptions;
+  private readonly copy: BranchCopy;
+  private readonly desks = new Map<string, Desk>();
+  /** The newest result of each cluster that was not looked at yet, because the branch is still being read. */
+  private readonly fresh = new Map<string, PassResult>();
+  private fleet: PassResult['fleet'] | undefined;
+  private commit = '';
+  private dirty = false;
+  private dueAt = Number.POSITIVE_INFINITY;
+  private pushedAt = Number.NEGATIVE_INFINITY;
+  private failures = 0;
+  private lastPublished: number | undefined;
+  private lastError: string | undefined;
+  private opened = false;
+  private closed = false;
+  private worker: Promise<void> | undefined;
+  private wake = new AbortController();
+
+  constructor(options: PublisherOptions) {
+    this.options = options;
+    this.copy = new BranchCopy(options.git, options.clock);
+  }
+
+  state(): { readonly lastPublished: number | undefined; readonly lastError: string | undefined } {
+    return { lastPublished: this.lastPublished, lastError: this.lastError };
+  }
+
+  offer(result: PassResult): void {
+    if (this.closed) return;
+    if (!result.acted) {
+      this.fresh.delete(result.name);
+      if (this.desks.delete(result.name)) this.copy.forget(result.name);
+      return;
+    }
+    this.fleet = result.fleet;
+    this.commit = result.source.commit ?? this.commit;
+    this.fresh.set(result.name, result);
+    if (this.opened) this.takeFresh();
+    this.worker ??= this.work();
+    this.wake.abort();
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    this.wake.abort();
+    await this.worker;
+    this.takeFresh();
+    if (this.dirty) await this.publish();
+  }
+
+  private async work(): Promise<void> {
+    const { clock } = this.options;
+    // What the branch says already is read first, so that a restart neither moves a `since` nor pushes what is there.
+    await this.look();
+    this.opened = true;
+    while (!this.closed) {
+      this.takeFresh();
+      this.wake = new AbortController();
+      const wait = (this.dirty ? this.dueAt : this.nextLook()) - clock.now();
+      if (wait > 0) await clock.sleep(Math.min(wait, 60_000), this.wake.signal);
+      else await this.publish();
+    }
+  }
+
+  /** Only the writer of the fleet's pages needs others' news, and only if there are others. */
+  private nextLook(): number {
+    const alone = this.desks.size === this.options.clusters.length && this.options.clusters.length > 1;
+    return this.writesFleet() && !alone ? this.copy.readAt() + peersMs : Number.POSITIVE_INFINITY;
+  }
+
+  private async look(): Promise<void> {
+    const { log, clusters } = this.options;
+    const named = this.fleet?.publisher;
+    const own = named !== undefined && !clusters.includes(named);
+    try {
+      await this.copy.read(own ? clusters.map(clusterFolder) : ['']);
+    } catch (error) {
+      const code = error instanceof AdapterError ? error.code : 'unknown';
+      log.info({ code }, `status branch not read: ${tell(error)}`);
+    }
+  }
+
+  private takeFresh(): void {
+    const { clock, log, onPublish } = this.options;
+    for (const [name, result] of this.fresh) {
+      this.fresh.delete(name);
+      try {
+        const before = this.desks.get(name);
+        const desk = deskOf(result, before?.doc ?? this.copy.document(name));
+        this.desks.set(name, desk);
+        if (before && desk.archives.size === 0 && JSON.stringify(before.doc) === JSON.stringify(desk.doc)) continue;
+        this.dirty = true;
+        const interval = result.fleet.status.intervalMs;
+        const gap = isUrgent(before?.doc, desk.doc) ? Math.min(interval, urgentGapMs) : interval;
+        const due = Math.max(clock.now() + Math.min(collectMs, interval), this.pushedAt + gap);
+        this.dueAt = this.failures > 0 ? this.dueAt : Math.min(this.dueAt, due);
+      } catch (error) {
+        // A fault in telling must not stop the patching: the pass that offered this has done its work.
+        this.lastError = tell(error);
+        log.error({ cluster: name }, `this is a bug: status could not be built: ${this.lastError}`);
+        onPublish?.({ ok: false, changed: false, attempts: 0, files: 0 });
+      }
+    }
+  }
+
+  private async publish(): Promise<void> {
+    const { git, clock, onPublish } = this.options;
+    this.dirty = false;
+    this.dueAt = Number.POSITIVE_INFINITY;
+    if (
+      !this.copy.wasRead() ||
+      (this.nextLook() < Number.POSITIVE_INFINITY && clock.now() >= this.copy.readAt() + freshMs)
+    )
+      await this.look();
+    let batch: Batch | undefined;
+    try {
+      batch = this.collect();
+      if (batch.files.size > 0) {
+        this.pushedAt = clock.now();
+        const { changed, attempts } = await git.publish({ files: batch.files, message: commitMessage(batch.docs) });
+        this.copy.note(batch.files);
+        onPublish?.({ ok: true, changed, attempts, files: batch.files.size });
+      }
+      this.failures = 0;
+      this.lastError = undefined;
+      this.lastPublished = clock.now();
+    } catch (error) {
+      this.failed(error, batch?.files.size ?? 0);
+      return;
+    }
+    await this.tellArchived(batch.runs);
+  }
+
+  /** An archive counts as kept only when the remote has it. */
+  private async tellArchived(runs: Batch['runs']): Promise<void> {
+    for (const [cluster, ids] of runs) {
+      try {
+        await this.options.archived(cluster, ids);
+      } catch (error) {
+        // The ledger still says "not archived", so the next pass offers these runs again.
+        this.options.log.info({ cluster }, `archives not noted in the ledger: ${tell(error)}`);
+      }
+    }
+  }
+
+  private failed(error: unknown, files: number): void {
+    const { clock, log, onPublish } = this.options;
+    const known = error instanceof AdapterError;
+    this.failures++;
+    this.dirty = true;
+    const backOff = Math.min(firstRetryMs * 2 ** Math.min(this.failures - 1, 10), longestRetryMs);
+    this.dueAt = clock.now() + Math.max(known ? (error.retryAfterMs ?? 0) : 0, backOff);
+    const message = tell(error);
+    if (!known) log.error({ files }, `this is a bug: status could not be published: ${message}`);
+    else if (message !== this.lastError) log.warn({ files, code: error.code }, `status not published: ${message}`);
+    this.lastError = message;
+    onPublish?.({ ok: false, changed: false, attempts: 1, files });
+  }
+
+  private collect(): Batch {
+    const files = new Map<string, string | undefined>();
+    const docs = new Map<string, StatusDocument>();
+    const runs = new Map<string, string[]>();
+    const put = (path: string, text: string, doc?: StatusDocument): void => {
+      if (this.copy.has(path, text)) return;
+      files.set(path, text);
+      if (doc) docs.set(doc.cluster, doc);
+    };
+    for (const [name, { doc, archives, retention }] of this.desks) {
+      if (archives.size > 0) runs.set(name, [...archives.keys()]);
+      for (const { path, text } of archives.values()) put(path, text, doc);
+      const folder = `${clusterFolder(name)}runs/`;
+      const there = this.copy.paths(folder);
+      const paths = new Set([...there, ...[...archives.values()].map(({ path }) => path)]);
+      for (const path of expiredArchives(paths, retention)) {
+        paths.delete(path);
+        files.delete(path);
+        if (there.includes(path)) files.set(path, undefined);
+      }
+      const kept = new Set([...paths].map((path) => path.slice(folder.length, -'.yaml'.length)));
+      for (const [path, text] of clusterFiles(doc, kept)) put(path, text, doc);
+    }
+    if (this.writesFleet()) {
+      const others = [...this.copy.clusters()].filter(([name]) => !this.desks.has(name));
+      const known = [...this.desks.values()].map(({ doc }) => doc);
+      const unread = others.filter(([, doc]) => doc === undefined).map(([name]) => name);
+      const all = [...known, ...others.flatMap(([, doc]) => doc ?? [])];
+      const facts = { name: this.fleet?.name ?? 'fleet', commit: this.commit, unread };
+      for (const [path, text] of fleetFiles(all, facts)) put(path, text);
+    }
+    const named = [...docs.values()].sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
+    return { files, docs: named, runs };
+  }
+
+  /**
+   * One writer for the pages of the fleet: the agent that `oakum.yaml` names; without a name the hub, or an agent that is alone on the
+   * branch. Several agents without a name would overwrite each other for ever.
+   */
+  private writesFleet(): boolean {
+    const { clusters } = this.options;
+    const named = this.fleet?.publisher;
+    if (named !== undefined) return clusters.includes(named);
+    return clusters.length > 1 || [...this.copy.clusters().keys()].every((name) => clusters.includes(name));
+  }
+}
+
+function deskOf(result: PassResult, earlier: StatusDocument | undefined): Desk {
+  const { name, plan, source } = result;
+  const ended = Object.values(plan.ledger.runs).filter((run) => runEnded(run.state) && !run.archived);
+  return {
+    doc: buildStatus({
+      name,
+      desired: result.desired,
+      commit: source.commit,
+      committedAt: source.committedAt,
+      nodes: result.observed.nodes,
+      ledger: plan.ledger,
+      plan,
+      previous: earlier?.conditions ?? [],
+      noticed: result.now,
+    }),
+    archives: new Map(
+      ended.map((run) => [run.id, { path: archivePath(name, run.id), text: archiveYaml(name, runStatus(run, true)) }]),
+    ),
+    retention: result.fleet.status.retentionRuns,
+  };
+}
+
+function tell(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

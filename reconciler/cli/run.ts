@@ -1,0 +1,157 @@
+// `oakum run`: the service. `oakum once`: passes until nothing is left to do at once.
+import type { Command } from 'commander';
+import { realClock } from '../adapters/clock.ts';
+import { startHttp } from '../adapters/http.ts';
+import { openLog } from '../adapters/log.ts';
+import { openMetrics } from '../adapters/metrics.ts';
+import { runService } from '../loop.ts';
+import type { Log } from '../ports.ts';
+import { openParts, type Parts } from './parts.ts';
+import { createPublisher } from './publisher.ts';
+import {
+  addClusterFlags,
+  addGitFlags,
+  addServiceFlags,
+  type ClusterFlags,
+  durationFlag,
+  type GitFlags,
+  numberFlag,
+  type ServiceFlags,
+} from './settings.ts';
+import { version } from './version.ts';
+
+/** How long a shutdown may take: the last status is pushed and the Lease is given back. */
+const shutdownMs = 20_000;
+
+/** Adds the verbs. */
+export function registerRun(program: Command): void {
+  const run = program
+    .command('run')
+    .description('run the service: watch the config repository and the cluster, patch nodes, commit status');
+  addServiceFlags(addClusterFlags(addGitFlags(run))).action(async (flags: GitFlags & ClusterFlags & ServiceFlags) => {
+    await serve(flags);
+  });
+  const once = program
+    .command('once')
+    .description('one pass (more only while something can go on at once), publish status, and stop');
+  addServiceFlags(addClusterFlags(addGitFlags(once))).action(async (flags: GitFlags & ClusterFlags & ServiceFlags) => {
+    await runOnce(flags);
+  });
+}
+
+async function serve(flags: GitFlags & ClusterFlags & ServiceFlags): Promise<void> {
+  const log = openLog({ level: flags.logLevel });
+  const metrics = openMetrics();
+  const parts = openParts({ flags, log, watch: true, act: true, onRequest: metrics.countRequest });
+  const port = numberFlag('http-port', flags.httpPort, 0, 65_535) ?? 8080;
+  const pollMs = durationFlag('poll', flags.poll);
+  const health = healthOf(parts, metrics);
+  const http = port === 0 ? undefined : await startHttp({ port, health, metrics });
+  const publisher = publisherOf(parts, log, metrics);
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(name, () => {
+      log.info({ signal: name }, 'stopping: nodes under way are left as they are, the ledger knows where they stand');
+      stop.abort();
+    });
+  }
+  log.info({ version, clusters: parts.clusters.map((one) => one.name), port: http?.port ?? 0 }, 'oakum runs');
+  try {
+    await runService(
+      {
+        source: parts.source,
+        clusters: parts.clusters,
+        clock: realClock,
+        log,
+        pace: { pollMs, restMs: 250, retryMs: 2_000 },
+        random: Math.random,
+        health: (name, error) => health.note(name, error),
+        report: (result) => {
+          metrics.observePass(result);
+          publisher.offer(result);
+        },
+      },
+      stop.signal,
+    );
+  } finally {
+    await within(shutdownMs, publisher.close());
+    await within(shutdownMs, parts.close());
+    await http?.close();
+    log.info({}, 'stopped');
+  }
+}
+
+async function runOnce(flags: GitFlags & ClusterFlags & ServiceFlags): Promise<void> {
+  const log = openLog({ level: flags.logLevel });
+  const parts = openParts({ flags, log, watch: false, act: true });
+  const publisher = publisherOf(parts, log, undefined);
+  try {
+    for (const { loop, lease } of parts.clusters) {
+      await waitForLease(() => lease.held());
+      await parts.source.pull(await loop.accepted());
+      for (let passes = 0; passes < 20; passes++) {
+        const result = await loop.pass(parts.source.current(), realClock.now());
+        publisher.offer(result);
+        if (!result.acted || result.plan.wakeAt > realClock.now() + 1_000) break;
+      }
+    }
+  } finally {
+    await publisher.close();
+    await parts.close();
+  }
+}
+
+/** A Lease that nobody holds is won within a moment; one that is held is reported by the pass. */
+async function waitForLease(held: () => boolean): Promise<void> {
+  const until = realClock.now() + 8_000;
+  while (!held() && realClock.now() < until) await realClock.sleep(100);
+}
+
+function publisherOf(
+  parts: Parts,
+  log: Log,
+  metrics: ReturnType<typeof openMetrics> | undefined,
+): ReturnType<typeof createPublisher> {
+  return createPublisher({
+    git: parts.git,
+    clock: realClock,
+    log,
+    clusters: parts.clusters.map((one) => one.name),
+    archived: (name, runIds) => parts.clusters.find((one) => one.name === name)?.loop.archived(runIds),
+    onPublish: (outcome) => metrics?.observePublish(outcome),
+  });
+}
+
+function healthOf(
+  parts: Parts,
+  metrics: ReturnType<typeof openMetrics>,
+): { note(name: string, error: unknown): void; healthy(): boolean; ready(): boolean; explain(): string } {
+  const failures = new Map<string, { count: number; bug: boolean; message: string }>();
+  const reached = new Set<string>();
+  return {
+    note: (name, error) => {
+      metrics.observeFailure(name, error);
+      if (error === undefined) {
+        failures.delete(name);
+        reached.add(name);
+        return;
+      }
+      const message = error instanceof Error ? error.message : 'unexpected error';
+      const bug = !(error instanceof Error && error.name === 'AdapterError');
+      failures.set(name, { count: (failures.get(name)?.count ?? 0) + 1, bug, message });
+    },
+    healthy: () => ![...failures.values()].some((failure) => failure.bug && failure.count >= 3),
+    ready: () => parts.source.current().desired !== undefined && parts.clusters.every((one) => reached.has(one.name)),
+    explain: () =>
+      [...failures]
+        .map(([name, failure]) => `${name}: ${failure.message} (${failure.count} times in a row)`)
+        .join('\n'),
+  };
+}
+
+/** Waits for a promise, but not longer than `ms`. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  const stop = new AbortController();
+  await Promise.race([work.catch(() => undefined), realClock.sleep(ms, stop.signal)]);
+  stop.abort();
+}
