@@ -75,7 +75,7 @@ const pureMayUse: Readonly<Record<string, readonly string[]>> = {
   'desired/yaml.ts': ['yaml'],
   'desired/schema.ts': ['ajv', 'ajv/dist/2020.js', 'ajv-formats'],
   'report/text.ts': ['cli-table3'],
-  'report/files.ts': ['yaml'],
+  'report/read-status.ts': ['yaml'],
 };
 const pureStages = ['model', 'desired', 'observed', 'plan', 'report'];
 

@@ -1,5 +1,5 @@
 // `oakum plan`: what would happen now (or at another time) and why; nothing is written and nothing is done.
-import type { Command} from 'commander';
+import type { Command } from 'commander';
 import { Option } from 'commander';
 import { realClock } from '../adapters/clock.ts';
 import { silentLog } from '../adapters/log.ts';

@@ -1,4 +1,5 @@
 // Shared policies resolved: each with everything that it extends, or the problems that hold whoever uses it.
+import { apiVersion } from '../model/names.ts';
 import type { Problem } from '../model/failure.ts';
 import { longestChain, mergeSpecs } from './extends.ts';
 import { didYouMean } from './nearest.ts';
@@ -81,7 +82,7 @@ export function baseOf(
 /** A merge of sound specs is sound field by field; the schema says so once more and gives the value its type. */
 export function checked(merged: unknown, judges: Judges): WrittenPolicySpec | undefined {
   const object: unknown = {
-    apiVersion: 'oakum.dev/v1alpha1',
+    apiVersion,
     kind: 'PatchPolicy',
     metadata: { name: 'merged' },
     spec: merged,
