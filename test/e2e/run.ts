@@ -18,6 +18,13 @@ console.log(
     ? `end to end, against Kubernetes from ${source.origin}: ${source.folder}`
     : `end to end, against the cluster of ${source.kubeconfigPath}; stories that need to break the control plane are not part of this run`,
 );
-const words = ['--no-install', 'vitest', 'run', '--config', 'test/e2e/vitest.config.ts', ...process.argv.slice(2)];
-const child = spawnSync('npx', words, { stdio: 'inherit', cwd: new URL('../..', import.meta.url).pathname });
+const top = new URL('../..', import.meta.url).pathname;
+const words = [
+  `${top}node_modules/vitest/vitest.mjs`,
+  'run',
+  '--config',
+  'test/e2e/vitest.config.ts',
+  ...process.argv.slice(2),
+];
+const child = spawnSync(process.execPath, words, { stdio: 'inherit', cwd: top });
 process.exit(child.status ?? 1);

@@ -40,7 +40,23 @@ export const etcd: ToolModule = {
   programs: [{ name: 'etcd', package: 'go.etcd.io/etcd/server/v3', nodeOnly: false }],
 };
 
-/** Small: a folder that has these is enough for a control plane. */
+export const containerd: ToolModule = {
+  folder: join(tools, 'containerd'),
+  module: 'github.com/containerd/containerd/v2',
+  programs: ['containerd', 'containerd-shim-runc-v2', 'ctr'].map((name) => ({
+    name,
+    package: `github.com/containerd/containerd/v2/cmd/${name}`,
+    nodeOnly: true,
+  })),
+};
+
+/** Every module that the lab builds, in the order in which it builds them. */
+export const toolModules: readonly ToolModule[] = [etcd, kubernetes, containerd];
+
+/** The programs of a real node. */
+export const nodePrograms = ['kubelet', 'containerd', 'containerd-shim-runc-v2', 'ctr'] as const;
+
+/** A folder that has these is enough for a control plane. */
 export const controlPlanePrograms = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const;
 
 /** The version that go.mod pins, with the leading `v`. */
@@ -60,7 +76,7 @@ export function pinnedVersion(module: ToolModule): string {
  */
 export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
   const digest = createHash('sha256');
-  for (const module of [kubernetes, etcd])
+  for (const module of toolModules)
     for (const file of ['go.mod', 'go.sum']) digest.update(readFileSync(join(module.folder, file)));
   const root = environment['OAKUM_CACHE'] ?? join(homedir(), '.cache', 'oakum');
   return join(root, 'bin', `kubernetes-${pinnedVersion(kubernetes)}-${digest.digest('hex').slice(0, 8)}`);

@@ -3,18 +3,18 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
-import { cacheFolder, etcd, kubernetes, pinnedVersion, type ToolModule, type ToolProgram } from './assets.ts';
+import { cacheFolder, pinnedVersion, toolModules, type ToolModule, type ToolProgram } from './assets.ts';
 
 /** A cold build of the API server took six minutes on two busy cores; a build that takes longer than this hangs. */
 const buildLimitMs = 30 * 60_000;
 
 /** Builds what is missing and returns the folder. Throws an Error whose message says what to do. */
-export async function install(options: { withKubelet: boolean; say: (line: string) => void }): Promise<string> {
+export async function install(options: { withNodePrograms: boolean; say: (line: string) => void }): Promise<string> {
   const folder = cacheFolder();
   mkdirSync(folder, { recursive: true });
-  for (const module of [etcd, kubernetes])
+  for (const module of toolModules)
     for (const program of module.programs) {
-      if (program.nodeOnly && !options.withKubelet) continue;
+      if (program.nodeOnly && !options.withNodePrograms) continue;
       if (existsSync(join(folder, program.name))) {
         options.say(`${program.name}: there already`);
         continue;
@@ -77,14 +77,14 @@ if (import.meta.main) {
   const unknown = words.filter((word) => !['--node', '--print'].includes(word));
   if (unknown.length > 0) {
     console.error(
-      `Unknown: ${unknown.join(' ')}. Use: node test/lab/install.ts [--node: the kubelet too] [--print: only say where]`,
+      `Unknown: ${unknown.join(' ')}. Use: node test/lab/install.ts [--node: kubelet and containerd too] [--print: only say where]`,
     );
     process.exit(2);
   }
   if (words.includes('--print')) console.log(cacheFolder());
   else
     try {
-      console.log(`All in ${await install({ withKubelet: words.includes('--node'), say: console.log })}`);
+      console.log(`All in ${await install({ withNodePrograms: words.includes('--node'), say: console.log })}`);
     } catch (error) {
       console.error(error instanceof Error ? error.message : String(error));
       process.exit(1);
