@@ -1,10 +1,10 @@
 // StatusDocument → files of the status branch.
+import { runEnded } from '../model/ledger.ts';
 import { apiVersion } from '../model/names.ts';
 import type { RunStatus, StatusDocument } from '../model/status.ts';
 import { clusterPage } from './cluster-page.ts';
 import { complianceTable } from './compliance.ts';
 import { fleetPage } from './fleet-page.ts';
-import { mainRun } from './summary.ts';
 import { fleetTimeline } from './timeline.ts';
 import { type Plain, yamlText } from './yaml-text.ts';
 
@@ -43,30 +43,46 @@ export function archiveYaml(cluster: string, run: RunStatus): string {
   });
 }
 
+/** What the fleet's files say beside the clusters. */
+export interface FleetFacts {
+  /** Name of the fleet, from `oakum.yaml`. */
+  readonly name: string;
+  /** The config commit that the writer of the pages has; empty when it has none. */
+  readonly commit: string;
+  /** Clusters whose status could not be read. */
+  readonly unread: readonly string[];
+}
+
 /** Files of the whole fleet; the order of the documents does not matter. */
-export function fleetFiles(docs: readonly StatusDocument[]): Map<string, string> {
+export function fleetFiles(docs: readonly StatusDocument[], facts: FleetFacts): Map<string, string> {
   const sorted = [...docs].sort((a, b) => (a.cluster < b.cluster ? -1 : a.cluster > b.cluster ? 1 : 0));
   return new Map([
-    ['README.md', fleetPage(sorted)],
-    ['fleet.yaml', fleetYaml(sorted)],
+    ['README.md', fleetPage(sorted, facts)],
+    ['fleet.yaml', fleetYaml(sorted, facts)],
     ['compliance.csv', complianceTable(sorted)],
     ['fleet.svg', fleetTimeline(sorted)],
   ]);
 }
 
-function fleetYaml(docs: readonly StatusDocument[]): string {
+/** `kind: FleetStatus` (schemas/fleet-status.schema.json). */
+function fleetYaml(docs: readonly StatusDocument[], facts: FleetFacts): string {
   const clusters = docs.map((doc): Plain => {
-    const run = mainRun(doc);
-    return toPlain({
+    const ready = doc.conditions.find((one) => one.type === 'Ready');
+    return {
       name: doc.cluster,
       observedCommit: doc.observedCommit,
-      conditions: doc.conditions,
-      counts: doc.counts,
-      run: run && { id: run.id, state: run.state, reason: run.reason, counts: run.counts },
+      ready: ready?.status ?? 'False',
+      reason: ready?.reason ?? 'NotYet',
+      message: ready?.message ?? 'nothing is known yet',
+      holds: doc.holds.map((hold) => hold.reason),
+      counts: toPlain(doc.counts),
+      run: doc.runs.find((run) => run.started !== undefined && !runEnded(run.state))?.id,
       next: doc.policy?.next[0],
-    });
+      problems: doc.problems.length,
+    };
   });
-  return yamlText({ apiVersion, kind: 'FleetStatus', metadata: { name: 'fleet' }, status: { clusters } });
+  const status = { observedCommit: facts.commit, clusters };
+  return yamlText({ apiVersion, kind: 'FleetStatus', metadata: { name: facts.name }, status });
 }
 
 /** A value of readonly objects, lists and scalars as the emitter takes it. */

@@ -5,25 +5,34 @@ import { link, page, plain, table } from './markdown.ts';
 import { shortTime } from './moment.ts';
 import { mainRun } from './summary.ts';
 
-/** `README.md` of the status branch. Documents are sorted by cluster. */
-export function fleetPage(docs: readonly StatusDocument[]): string {
+/** `README.md` of the status branch. Documents are sorted by cluster; clusters that are `unread` are named and not counted. */
+export function fleetPage(
+  docs: readonly StatusDocument[],
+  { name, unread }: { readonly name: string; readonly unread: readonly string[] },
+): string {
   const total = (pick: (doc: StatusDocument) => number): number => docs.reduce((sum, doc) => sum + pick(doc), 0);
   const alerts = docs.flatMap((doc) =>
     doc.conditions
       .filter((one) => one.type === 'Ready' && one.status === 'False')
       .map((one) => `- **${clusterLink(doc)}** ${one.reason} since ${shortTime(one.since)} UTC: ${plain(one.message)}`),
   );
+  const unknown = [...unread]
+    .sort()
+    .map(
+      (name) =>
+        `- **${link(name, `clusters/${name}/README.md`)}** its status cannot be read by this version, so it is not counted here`,
+    );
   const coming = docs
     .flatMap((doc) => (doc.policy?.next[0] === undefined ? [] : [{ doc, at: doc.policy.next[0] }]))
     .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
     .slice(0, 10)
     .map(({ doc, at }) => `- ${shortTime(at)} UTC ${clusterLink(doc)}`);
   return page([
-    '# Fleet',
-    `${docs.length} ${docs.length === 1 ? 'cluster' : 'clusters'}, ${total((doc) => doc.counts.nodes)} nodes: ${total((doc) => doc.counts.upToDate)} known to be up to date, ` +
+    `# ${name === 'fleet' ? 'Fleet' : plain(name)}`,
+    `${docs.length} ${docs.length === 1 ? 'cluster' : 'clusters'}, ${total((doc) => doc.counts.nodes)} nodes: ${total((doc) => doc.counts.upToDate)} up to date when last looked at, ` +
       `${total((doc) => doc.counts.pending)} with updates or a reboot pending, ${total((doc) => doc.counts.underWay)} under way, ${total((doc) => doc.counts.failed)} failed.`,
-    alerts.length > 0 ? '## Needs a person' : undefined,
-    alerts.join('\n'),
+    alerts.length + unknown.length > 0 ? '## Needs a person' : undefined,
+    [...alerts, ...unknown].join('\n'),
     '## Clusters',
     table(
       ['Cluster', 'Ready', 'Now', 'Nodes', 'Up to date', 'Pending', 'Under way', 'Failed', 'Newest run', 'Next (UTC)'],

@@ -12,13 +12,10 @@ export function plain(text: string): string {
     .replace(/^[#+=-]/, '\\$&');
 }
 
-/** Inline code for names and commands. Backticks cannot be escaped inside code, so they become apostrophes. */
+/** Inline code for names and places. Nothing can be escaped inside code, so text with anything unusual is shown as plain text. */
 export function code(text: string): string {
   if (text === '') return '';
-  return `\`${text
-    .replace(/[\r\n\t]+/g, ' ')
-    .replaceAll('`', "'")
-    .replaceAll('|', '\\|')}\``;
+  return /^[\w.:/@+=,[\]() -]+$/.test(text) ? `\`${text}\`` : plain(text);
 }
 
 /** A link to a file of the same branch; `path` is relative to the page. */

@@ -5,7 +5,7 @@ import type { RunStatus, StatusDocument } from '../model/status.ts';
 /** What a person wants to know first: how many nodes are done, what goes on, and what is wrong. Plain text. */
 export function summarize(doc: StatusDocument): string {
   const { counts } = doc;
-  const parts = [`${counts.upToDate} of ${counts.nodes} nodes are known to be up to date`];
+  const parts = [`${counts.upToDate} of ${counts.nodes} nodes up to date when last looked at`];
   if (counts.pending > 0) parts.push(`${counts.pending} with updates or a reboot pending`);
   if (counts.underWay > 0) parts.push(`${counts.underWay} under way`);
   if (counts.failed > 0) parts.push(`${counts.failed} failed`);
