@@ -207,7 +207,8 @@ rpm_have_files() { # FUNCTION-THAT-FINDS
 rpm_pending_advisories() {
   cat >"$TMP/advisories.found"
   cat "$TMP/advisories.found"
-  LC_ALL=C sort -u "$TMP/advisories.found" "$WORK/rpm.advisories" 2>/dev/null >"$TMP/advisories.all"
+  touch "$WORK/rpm.advisories"
+  LC_ALL=C sort -u "$TMP/advisories.found" "$WORK/rpm.advisories" >"$TMP/advisories.all"
   keep_file "$WORK/rpm.advisories" <"$TMP/advisories.all"
 }
 rpm_applied_advisories() {

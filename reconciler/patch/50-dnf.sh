@@ -44,8 +44,9 @@ dnf_locked() { # FILE-FOR-OUTPUT ARGUMENT...
     cat "$dnf_out"
     [ "$dnf_rc" = 200 ] || return "$dnf_rc"
     if [ "$(now)" -ge "$dnf_until" ]; then
-      dnf_who=$(grep -ohE '\(?pid:? *[0-9]+\)?|process with pid [0-9]+' "$dnf_out" | grep -oE '[0-9]+' | head -n 1)
-      fail PKG_LOCK_TIMEOUT "another dnf (process ${dnf_who:-unknown}) is still at work after $OSP_LOCK_TIMEOUT s; wait for it to end and try again"
+      dnf_pid=$(find /var/lib/dnf /var/cache/dnf "$RPM_CACHE" -name '*lock.pid' -exec head -n 1 {} + 2>/dev/null | grep -oE '^[0-9]+' | head -n 1)
+      dnf_who="process ${dnf_pid:-unknown}, $(cat "/proc/${dnf_pid:-none}/comm" 2>/dev/null || echo unknown)"
+      fail PKG_LOCK_TIMEOUT "another dnf ($dnf_who) is still at work after $OSP_LOCK_TIMEOUT s; wait for it to end and try again"
     fi
     sleep 1
   done

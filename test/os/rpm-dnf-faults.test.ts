@@ -77,10 +77,10 @@ describe('refusals, before anything is touched', () => {
 
   test('Amazon Linux 2023 with its release: the release is in the address that is asked', async () => {
     const root = await node({ osRelease: os('amzn', '2023') });
-    await root.write(REPO, repository(`${fixture.server.url}/$releasever`));
+    await root.write(REPO, repository(`${fixture.server.url}/403/$releasever`));
     const { result } = await start(root, { mode: 'scan', env: { OSP_RELEASEVER: '2023.6.20241212' } });
-    expect(fixture.server.asked).toContain('/2023.6.20241212/repodata/repomd.xml');
-    expect(result.code).toBe('REPO_METADATA');
+    expect(fixture.server.asked).toContain('/403/2023.6.20241212/repodata/repomd.xml');
+    expect(result.code).toBe('REPO_AUTH');
   });
 });
 
@@ -159,6 +159,20 @@ describe('on the way', () => {
       expect(result.msg).toContain('python3');
       expect(status).toBe(30);
       expect((await start(root, { mode: 'scan' })).result.code).toBe('OK');
+    } finally {
+      holder.kill('SIGKILL');
+    }
+  });
+
+  test("dnf's own lock, held before rpm's: waited for, with a limit, and the holder named", async () => {
+    const root = await node();
+    const holder = spawn('chroot', [root.path, '/bin/sleep', '60']);
+    try {
+      await root.write('/var/lib/dnf/rpmdb_lock.pid', String(holder.pid));
+      const { result } = await start(root, { mode: 'patch', env: { OSP_LOCK_TIMEOUT: '2' } });
+      expect(result.code, result.msg).toBe('PKG_LOCK_TIMEOUT');
+      expect(result.msg).toContain(String(holder.pid));
+      expect(await versionsOf(root, 'sec-imp')).toEqual(['sec-imp 1.1-1.el9']);
     } finally {
       holder.kill('SIGKILL');
     }

@@ -1,8 +1,9 @@
 // dnf on a Rocky 9 shaped node: what is chosen, what stays and why, and that it ends the same whatever happens on the way.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { must } from './commands.ts';
 import type { Root } from './roots.ts';
 import { rpm, versionsOf, type NodeShape, type Rpm } from './rpm-fixture.ts';
-import { packagesOf, runId, start } from './script.ts';
+import { assemble, packagesOf, runId, start } from './script.ts';
 
 let fixture: Rpm;
 const open: Root[] = [];
@@ -34,6 +35,10 @@ const planOf = async (root: Root): Promise<readonly string[]> =>
   )
     .split('\n')
     .filter((row) => row !== '');
+
+/** The rpm part of the script, which only defines functions. */
+const rpmPart = (script: string): string =>
+  script.slice(script.indexOf("RPM_AWK='"), script.indexOf('rpm_inventory() {'));
 
 const PENDING = [
   'containerd.io 1.7.1-1.el9 1.7.2-1.el9',
@@ -131,5 +136,72 @@ describe('selection', () => {
     const plan = await planOf(root);
     expect(plan.some((row) => row === line || row.startsWith(`${line} `))).toBe(there);
     expect(plan.some((row) => /^kube(let|adm|ctl) /.test(row))).toBe(false);
+  });
+});
+
+describe('versions and kernels', () => {
+  test('the order of versions is that of rpm itself', async () => {
+    const list =
+      '1.0-1 1.0-2 1.10-1 1.9-1 1.0~rc1-1 1.0^git1-1 1.0.1-1 1.0a-1 1.a-1 007-1 7-1 5.14.0-503.el9.x86_64 5.14.0-427.13.1.el9_4.x86_64 1.0-1.el9_4 1.0-1.el9 1.0+git-1 20240101120000000001-1 20240101120000000000-1';
+    await shared.write(
+      '/run/order.sh',
+      `${await assemble().then(rpmPart)}
+      for a in ${list}; do for b in ${list}; do if rpm_version_ge "$a" "$b"; then echo yes; else echo no; fi; done; done`,
+    );
+    const table = `{${list
+      .split(' ')
+      .map((one) => `"${one}"`)
+      .join(',')}}`;
+    await shared.write(
+      '/run/order.lua',
+      `local function part(v) return v:match("^(.*)-([^-]*)$") end
+       for _, a in ipairs(${table}) do for _, b in ipairs(${table}) do
+         local av, ar = part(a); local bv, br = part(b); local c = rpm.vercmp(av, bv)
+         if c == 0 then c = rpm.vercmp(ar, br) end
+         print((c >= 0 and "yes" or "no") .. "\\n") end end`,
+    );
+    const own = await shared.ok('sh /run/order.sh');
+    expect(own.split('\n').length).toBe(18 * 18 + 1);
+    expect(own).toBe(await shared.ok('rpm --eval \'%{lua: dofile("/run/order.lua")}\' | grep .'));
+  });
+
+  test('an epoch outranks a version, and the package is found, fetched and installed', async () => {
+    const root = await node({ more: ['epoch-lib'] });
+    const { result } = await start(root, { mode: 'patch' });
+    expect(packagesOf(result)).toContain('epoch-lib 1:9.1-1.el9 2:1.2-1.el9');
+    expect(result.adv).toContain('SEC-2026:0016');
+    const lock = 'epoch-lib 2:1.2-1.el9\n';
+    const other = await node({ more: ['epoch-lib'] });
+    await other.write('/run/lock.txt', lock);
+    const locked = await start(other, { mode: 'patch', env: { OSP_LOCK_FILE: `${other.path}/run/lock.txt` } });
+    expect(packagesOf(locked.result), locked.result.msg).toEqual(['epoch-lib 1:9.1-1.el9 2:1.2-1.el9']);
+  });
+
+  test("the system's own limit for kernels holds: the oldest goes, and that is said", async () => {
+    const root = await node();
+    await root.ok('sed -i s/installonly_limit=3/installonly_limit=2/ /etc/dnf/dnf.conf');
+    await must('cp', ['-a', `${fixture.directory}/base/noarch/.`, `${root.path}/run/`]);
+    await root.ok('rpm -i --nodeps --force /run/kernel-core-99.0-*.rpm /run/kernel-99.0-*.rpm 2>&1');
+    const { result } = await start(root, { mode: 'patch' });
+    expect(result.code, result.msg).toBe('KEPT_BACK');
+    expect(await versionsOf(root, 'kernel-core')).toEqual(['kernel-core 99.1-1.el9', 'kernel-core 99.2-1.el9']);
+    expect(result.warn).toContainEqual(expect.stringContaining('OldKernelRemoved: kernel-core 99.0-1.el9'));
+  });
+
+  test('figures: scan and patch beside the bare package manager', async () => {
+    const bare = await node();
+    const begun = performance.now();
+    await bare.ok('dnf -q -y --nobest upgrade-minimal --security --exclude=kube* --exclude=containerd* 2>&1');
+    const alone = performance.now() - begun;
+    const root = await node();
+    const run = runId();
+    const scan = await start(root, { mode: 'scan' });
+    const download = await start(root, { mode: 'download', run });
+    const patch = await start(root, { mode: 'patch', run });
+    const text = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+    console.log(
+      `dnf: bare ${text(alone)}; scan ${text(scan.ms)}, download ${text(download.ms)}, patch ${text(patch.ms)} (of which dnf ${String(patch.result.t['install'])} s)`,
+    );
+    expect(patch.ms).toBeLessThan(60_000);
   });
 });

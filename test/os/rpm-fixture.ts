@@ -11,6 +11,7 @@ interface Package {
   readonly name: string;
   readonly version: string;
   readonly release?: string;
+  readonly epoch?: string;
   readonly body?: string;
   readonly scripts?: string;
   readonly files?: readonly string[];
@@ -28,7 +29,7 @@ interface Advisory {
 
 const versions = (name: string, ...list: readonly string[]): Package[] => list.map((version) => ({ name, version }));
 
-const kernels = ['99.1', '99.2'].flatMap((version): Package[] => [
+const kernels = ['99.1', '99.2', '99.0'].flatMap((version): Package[] => [
   {
     name: 'kernel-core',
     version,
@@ -55,6 +56,8 @@ const PACKAGES: readonly Package[] = [
   ),
   ...versions('containerd.io', '1.7.1', '1.7.2'),
   ...kernels,
+  { name: 'epoch-lib', version: '9.1', epoch: '1' },
+  { name: 'epoch-lib', version: '1.2', epoch: '2' },
   ...versions('newdep', '1.0'),
   { name: 'sec-newdep', version: '1.1' },
   { name: 'sec-newdep', version: '1.2', body: 'Requires: newdep' },
@@ -131,6 +134,13 @@ const ADVISORIES: readonly Advisory[] = [
     suggests: 'restart',
   },
   {
+    id: 'SEC-2026:0016',
+    type: 'security',
+    severity: 'Important',
+    packages: ['epoch-lib 1.2'],
+    cves: ['CVE-2026-1616'],
+  },
+  {
     id: 'SEC-2026:0015',
     type: 'security',
     severity: 'Important',
@@ -138,6 +148,9 @@ const ADVISORIES: readonly Advisory[] = [
     cves: ['CVE-2026-1515'],
   },
 ];
+
+const epochOf = (name: string, version: string): string =>
+  PACKAGES.find((one) => one.name === name && one.version === version)?.epoch ?? '0';
 
 const releaseOf = (name: string, version: string): string =>
   PACKAGES.find((one) => one.name === name && one.version === version)?.release ?? '1.el9';
@@ -147,6 +160,7 @@ function spec(one: Package): string {
   const files = [own, ...(one.files ?? [])];
   return [
     `Name: ${one.name}`,
+    `Epoch: ${epochOf(one.name, one.version)}`,
     `Version: ${one.version}`,
     `Release: ${releaseOf(one.name, one.version)}`,
     'Summary: A package of the tests',
@@ -170,7 +184,7 @@ function updateinfo(advisories: readonly Advisory[]): string {
     const packages = one.packages.map((text) => {
       const [name = '', version = ''] = text.split(' ');
       const release = releaseOf(name, version);
-      return `<package name="${name}" version="${version}" release="${release}" epoch="0" arch="noarch" src="${name}.src.rpm"><filename>${name}-${version}-${release}.noarch.rpm</filename>${suggests}</package>`;
+      return `<package name="${name}" version="${version}" release="${release}" epoch="${epochOf(name, version)}" arch="noarch" src="${name}.src.rpm"><filename>${name}-${version}-${release}.noarch.rpm</filename>${suggests}</package>`;
     });
     const references = (one.cves ?? []).map(
       (cve) => `<reference href="https://cve.example/${cve}" id="${cve}" type="cve" title="${cve}"/>`,
