@@ -1,15 +1,11 @@
 // Brings status to Git: collects what the passes say, and pushes it in few commits and in time.
 import { AdapterError } from '../model/failure.ts';
-import { runEnded } from '../model/ledger.ts';
-import type { StatusDocument } from '../model/status.ts';
 import type { PassResult } from '../loop.ts';
 import type { Clock, Git, Log } from '../ports.ts';
-import { archivePath, archiveYaml, clusterFiles, clusterFolder, fleetFiles } from '../report/files.ts';
-import { buildStatus } from '../report/report.ts';
-import { expiredArchives } from '../report/retention.ts';
-import { runStatus } from '../report/run-status.ts';
+import { clusterFolder } from '../report/files.ts';
 import { commitMessage } from '../report/summary.ts';
 import { BranchCopy } from './branch-copy.ts';
+import { type Batch, collectBatch, type Desk, deskOf } from './desk.ts';
 import { isUrgent } from './urgency.ts';
 
 /** What became of one try to publish, for metrics. */
@@ -52,23 +48,6 @@ const longestRetryMs = 300_000;
 const peersMs = 120_000;
 /** Before a push of its own it looks again, unless it has just done so. */
 const freshMs = 10_000;
-
-/** What is to be said of one cluster. */
-interface Desk {
-  readonly doc: StatusDocument;
-  /** Ended runs that the ledger does not know to be archived, by id. */
-  readonly archives: ReadonlyMap<string, { readonly path: string; readonly text: string }>;
-  readonly retention: number;
-}
-
-interface Batch {
-  /** Files whose bytes differ from the branch's; undefined deletes. */
-  readonly files: Map<string, string | undefined>;
-  /** The documents that the files tell of. */
-  readonly docs: readonly StatusDocument[];
-  /** Ended runs by cluster whose archives are on the branch after this batch. */
-  readonly runs: ReadonlyMap<string, readonly string[]>;
-}
 
 /** A publisher that works only while there is something to say. */
 export function createPublisher(options: PublisherOptions): Publisher {
@@ -192,7 +171,7 @@ class StatusPublisher implements Publisher {
       await this.look();
     let batch: Batch | undefined;
     try {
-      batch = this.collect();
+      batch = collectBatch(this.desks, this.copy, this.writesFleet() ? this.fleetFacts() : undefined);
       if (batch.files.size > 0) {
         this.pushedAt = clock.now();
         const { changed, attempts } = await git.publish({ files: batch.files, message: commitMessage(batch.docs) });
@@ -214,6 +193,9 @@ class StatusPublisher implements Publisher {
     for (const [cluster, ids] of runs) {
       try {
         await this.options.archived(cluster, ids);
+        const desk = this.desks.get(cluster);
+        // Runs that have ended meanwhile stay on the desk; they are not on the branch yet.
+        if (desk) this.desks.set(cluster, { ...desk, archives: without(desk.archives, ids) });
       } catch (error) {
         // The ledger still says "not archived", so the next pass offers these runs again.
         this.options.log.info({ cluster }, `archives not noted in the ledger: ${tell(error)}`);
@@ -235,39 +217,8 @@ class StatusPublisher implements Publisher {
     onPublish?.({ ok: false, changed: false, attempts: 1, files });
   }
 
-  private collect(): Batch {
-    const files = new Map<string, string | undefined>();
-    const docs = new Map<string, StatusDocument>();
-    const runs = new Map<string, string[]>();
-    const put = (path: string, text: string, doc?: StatusDocument): void => {
-      if (this.copy.has(path, text)) return;
-      files.set(path, text);
-      if (doc) docs.set(doc.cluster, doc);
-    };
-    for (const [name, { doc, archives, retention }] of this.desks) {
-      if (archives.size > 0) runs.set(name, [...archives.keys()]);
-      for (const { path, text } of archives.values()) put(path, text, doc);
-      const folder = `${clusterFolder(name)}runs/`;
-      const there = this.copy.paths(folder);
-      const paths = new Set([...there, ...[...archives.values()].map(({ path }) => path)]);
-      for (const path of expiredArchives(paths, retention)) {
-        paths.delete(path);
-        files.delete(path);
-        if (there.includes(path)) files.set(path, undefined);
-      }
-      const kept = new Set([...paths].map((path) => path.slice(folder.length, -'.yaml'.length)));
-      for (const [path, text] of clusterFiles(doc, kept)) put(path, text, doc);
-    }
-    if (this.writesFleet()) {
-      const others = [...this.copy.clusters()].filter(([name]) => !this.desks.has(name));
-      const known = [...this.desks.values()].map(({ doc }) => doc);
-      const unread = others.filter(([, doc]) => doc === undefined).map(([name]) => name);
-      const all = [...known, ...others.flatMap(([, doc]) => doc ?? [])];
-      const facts = { name: this.fleet?.name ?? 'fleet', commit: this.commit, unread };
-      for (const [path, text] of fleetFiles(all, facts)) put(path, text);
-    }
-    const named = [...docs.values()].sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
-    return { files, docs: named, runs };
+  private fleetFacts(): { readonly name: string; readonly commit: string } {
+    return { name: this.fleet?.name ?? 'fleet', commit: this.commit };
   }
 
   /**
@@ -282,26 +233,8 @@ class StatusPublisher implements Publisher {
   }
 }
 
-function deskOf(result: PassResult, earlier: StatusDocument | undefined): Desk {
-  const { name, plan, source } = result;
-  const ended = Object.values(plan.ledger.runs).filter((run) => runEnded(run.state) && !run.archived);
-  return {
-    doc: buildStatus({
-      name,
-      desired: result.desired,
-      commit: source.commit,
-      committedAt: source.committedAt,
-      nodes: result.observed.nodes,
-      ledger: plan.ledger,
-      plan,
-      previous: earlier?.conditions ?? [],
-      noticed: result.now,
-    }),
-    archives: new Map(
-      ended.map((run) => [run.id, { path: archivePath(name, run.id), text: archiveYaml(name, runStatus(run, true)) }]),
-    ),
-    retention: result.fleet.status.retentionRuns,
-  };
+function without<Value>(map: ReadonlyMap<string, Value>, keys: readonly string[]): Map<string, Value> {
+  return new Map([...map].filter(([key]) => !keys.includes(key)));
 }
 
 function tell(error: unknown): string {
