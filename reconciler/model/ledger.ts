@@ -117,12 +117,19 @@ export interface NodeRecord {
   readonly endedAt: number | undefined;
   /** Number of the Job, from 1; it only grows, so that every Job of the run on this node has a name of its own. */
   readonly attempt: number;
+  /**
+   * What the script is told as its attempt: the same for a Job that attaches to work whose result was lost, one more for work that is to begin
+   * anew after a result.
+   */
+  readonly scriptAttempt: number;
   /** Which try of the present phase this is, from 1. */
   readonly tries: number;
   /** Do nothing on the node before this instant (back-off). */
   readonly notBefore: number | undefined;
   /** The cordon is ours: set before cordoning, cleared after uncordoning. */
   readonly cordoned: boolean;
+  /** A patch Job may have changed the node without saying how it ended: from then on the node is never called unchanged. */
+  readonly unsure: boolean;
   /** Somebody else had cordoned the node before; it stays cordoned. */
   readonly foreignCordon: boolean;
   readonly zone: string;

@@ -36,10 +36,20 @@ export interface CodeMeaning {
   readonly reason: Reason;
   /**
    * `refused`: nothing changed, no retry, not a failure of the run · `transient`: nothing changed, try again ·
+   * `working`: the script is still at work (or another call of it); attach again, never undo ·
    * `precondition`: nothing changed, a person must act · `changed`: the node is half changed · `reboot`, `verify`: patched, not proven.
    */
   readonly severity:
-    'ok' | 'refused' | 'transient' | 'precondition' | 'broken' | 'changed' | 'reboot' | 'verify' | 'internal';
+    | 'ok'
+    | 'refused'
+    | 'transient'
+    | 'working'
+    | 'precondition'
+    | 'broken'
+    | 'changed'
+    | 'reboot'
+    | 'verify'
+    | 'internal';
 }
 
 const meanings: Readonly<Record<string, CodeMeaning>> = {
@@ -52,7 +62,7 @@ const meanings: Readonly<Record<string, CodeMeaning>> = {
   UNSUPPORTED_IMMUTABLE: { reason: 'UnsupportedOS', severity: 'refused' },
   NO_SECURITY_SOURCE: { reason: 'NoSecurityMetadata', severity: 'precondition' },
   NO_SECURITY_METADATA: { reason: 'NoSecurityMetadata', severity: 'precondition' },
-  RUN_IN_PROGRESS: { reason: 'RetryLater', severity: 'transient' },
+  RUN_IN_PROGRESS: { reason: 'RetryLater', severity: 'working' },
   PKG_LOCK_TIMEOUT: { reason: 'PackageLockTimeout', severity: 'transient' },
   REPO_DNS: { reason: 'RepositoryUnavailable', severity: 'transient' },
   REPO_UNREACHABLE: { reason: 'RepositoryUnavailable', severity: 'transient' },
@@ -75,13 +85,14 @@ const meanings: Readonly<Record<string, CodeMeaning>> = {
   PKG_DB_BROKEN: { reason: 'PackageDatabaseBroken', severity: 'broken' },
   SCRIPT_FAILED: { reason: 'InstallFailed', severity: 'changed' },
   INSTALL_FAILED: { reason: 'InstallFailed', severity: 'changed' },
-  DEADLINE: { reason: 'InstallFailed', severity: 'changed' },
+  DEADLINE: { reason: 'RetryLater', severity: 'working' },
   REBOOT_UNSAFE: { reason: 'RebootUnsafe', severity: 'reboot' },
   REBOOT_BLOCKED: { reason: 'RebootUnsafe', severity: 'reboot' },
   REBOOT_FAILED: { reason: 'RebootDidNotHappen', severity: 'reboot' },
   VERIFY_BOOT_ID: { reason: 'RebootDidNotHappen', severity: 'verify' },
   VERIFY_KERNEL: { reason: 'VerifyFailed', severity: 'verify' },
   VERIFY_PENDING: { reason: 'VerifyFailed', severity: 'verify' },
+  VERIFY_PACKAGES: { reason: 'VerifyFailed', severity: 'verify' },
   VERIFY_KUBELET: { reason: 'VerifyFailed', severity: 'verify' },
 };
 

@@ -121,7 +121,9 @@ export function environment(
     OSP_MODE: step,
     OSP_RUN_ID: scriptRunId(run),
     OSP_NODE: node.node,
-    OSP_ATTEMPT: String(node.attempt),
+    OSP_ATTEMPT: String(node.scriptAttempt),
+    // Everything was fetched before the drain; what is not there now is an error, not a reason to wait for a mirror on an empty node.
+    OSP_OFFLINE: step === 'patch' ? 'true' : '',
     OSP_SCOPE: updates.scope,
     OSP_PROTECT_EXTRA: updates.hold.join(' '),
     OSP_HOLD_RUNTIME: String(updates.holdRuntime),

@@ -14,6 +14,8 @@ import { enter, waiting } from './records.ts';
 
 /** How often a step is tried when it fails for a reason that may pass. */
 export const mostTries = 3;
+/** How often a new Job attaches to work that goes on: each one watches for about an hour. */
+export const mostAttachments = 8;
 
 export interface StepContext {
   readonly now: number;
@@ -115,8 +117,25 @@ export function awaitJob(context: StepContext, step: Step): JobOutcome {
 
 /** The same phase again with a new Job after a back-off that doubles with each try. */
 export function retry(context: StepContext, message: string, reason: NodeRecord['reason'] = 'RetryLater'): StepResult {
+  return again(
+    { ...context, record: { ...context.record, scriptAttempt: context.record.scriptAttempt + 1 } },
+    message,
+    reason,
+  );
+}
+
+/** A new Job for the work that goes on, or whose result was lost: the script is told the same attempt, so it attaches or answers again. */
+export function attachAgain(
+  context: StepContext,
+  message: string,
+  reason: NodeRecord['reason'] = 'NoResult',
+): StepResult {
+  return again(context, message, reason);
+}
+
+function again(context: StepContext, message: string, reason: NodeRecord['reason']): StepResult {
   const { record, now, settings } = context;
-  const notBefore = now + settings.timing.retryMs * 2 ** (record.tries - 1);
+  const notBefore = now + settings.timing.retryMs * 2 ** Math.min(record.tries - 1, 4);
   const next = { ...waiting(record, reason, message), attempt: record.attempt + 1, tries: record.tries + 1, notBefore };
   return { record: next, actions: [], until: notBefore };
 }

@@ -124,7 +124,10 @@ export function rebooting(context: StepContext): StepResult {
   if (outcome.kind === 'result') {
     const { severity, reason } = meaningOf(outcome.result.code);
     if (severity !== 'ok') {
-      if ((severity === 'transient' || outcome.result.code === 'REBOOT_BLOCKED') && record.tries < mostTries)
+      if (
+        (severity === 'transient' || severity === 'working' || outcome.result.code === 'REBOOT_BLOCKED') &&
+        record.tries < mostTries
+      )
         return retry(context, tell(outcome.result), reason);
       return { record: atEnd(record, 'Quarantined', now, reason, tell(outcome.result)), actions: [] };
     }

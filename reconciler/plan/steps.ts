@@ -6,9 +6,11 @@ import { meaningOf, type PatchResult } from '../model/patch-result.ts';
 import { atEnd, enter, waiting } from './records.ts';
 import { cordoning, draining } from './step-drain.ts';
 import {
+  attachAgain,
   awaitJob,
   cordonIsOurs,
   enterJobPhase,
+  mostAttachments,
   mostTries,
   release,
   retry,
@@ -94,7 +96,7 @@ function downloading(context: StepContext): StepResult {
     const { cleanUp, message, reason } = outcome;
     if (record.tries >= mostTries || reason === 'JobNotStarting')
       return { record: atEnd(record, 'Failed', now, reason, message), actions: cleanUp };
-    return retry(context, message, 'NoResult');
+    return attachAgain(context, message);
   }
   const { result } = outcome;
   const { severity, reason } = meaningOf(result.code);
@@ -104,6 +106,9 @@ function downloading(context: StepContext): StepResult {
       return afterDownload(known, result, context);
     case 'refused':
       return { record: atEnd(known, 'Skipped', now, reason, tell(result)), actions: [] };
+    case 'working':
+      if (record.tries < mostAttachments) return attachAgain(context, tell(result), reason);
+      return { record: atEnd(known, 'Failed', now, 'NoResult', tell(result)), actions: [] };
     case 'transient':
       if (record.tries < mostTries) return retry({ ...context, record: known }, tell(result), reason);
       return {
@@ -172,9 +177,10 @@ function patching(context: StepContext): StepResult {
       // The pod never ran: the node is as it was.
       return { record: release(record, now, 'Failed', reason, message), actions: cleanUp };
     }
-    if (record.tries < mostTries && reason === 'NoResult') return retry(context, message, 'NoResult');
+    const unsure = { ...record, unsure: true };
+    if (record.tries < mostTries && reason === 'NoResult') return attachAgain({ ...context, record: unsure }, message);
     return {
-      record: atEnd(record, 'Quarantined', now, reason, message),
+      record: atEnd(unsure, 'Quarantined', now, reason, message),
       actions: cleanUp,
       stopRun: !context.node.ready,
     };
@@ -185,18 +191,20 @@ function patching(context: StepContext): StepResult {
   switch (severity) {
     case 'ok':
       return afterPatch({ ...context, record: known }, result.rebootRequired, result.rebootWhy);
+    case 'working':
+      // dpkg or rpm may be at work this very moment: never undo, attach again.
+      if (record.tries < mostAttachments)
+        return attachAgain({ ...context, record: { ...record, unsure: true } }, tell(result), reason);
+      return { record: atEnd(known, 'Quarantined', now, 'NoResult', tell(result)), actions: [] };
     case 'transient':
       if (record.tries < mostTries) return retry({ ...context, record: known }, tell(result), reason);
-      return {
-        record: release(known, now, 'Failed', reason, `${tell(result)} (tried ${record.tries} times)`),
-        actions: [],
-      };
+      return unchanged(known, `${tell(result)} (tried ${record.tries} times)`);
     case 'refused':
     case 'precondition':
-      return { record: release(known, now, 'Failed', reason, tell(result)), actions: [] };
+      return unchanged(known, tell(result));
     case 'changed':
       // The script repairs an interrupted transaction first, so one more try is worth it.
-      if (record.tries < 2) return retry({ ...context, record: known }, tell(result), reason);
+      if (record.tries < 2) return retry({ ...context, record: { ...known, unsure: true } }, tell(result), reason);
       if (run.spec.policy.onFailure === 'uncordon')
         return { record: release(known, now, 'Failed', reason, tell(result)), actions: [] };
       return { record: atEnd(known, 'Quarantined', now, reason, tell(result)), actions: [] };
@@ -208,6 +216,12 @@ function patching(context: StepContext): StepResult {
     default:
       return assertNever(severity);
   }
+
+  /** The script says that this call changed nothing; that counts only if no earlier call may have. */
+  function unchanged(after: NodeRecord, message: string): StepResult {
+    if (record.unsure) return { record: atEnd(after, 'Quarantined', now, reason, message), actions: [] };
+    return { record: release(after, now, 'Failed', reason, message), actions: [] };
+  }
 }
 
 /** Versions really installed, protected packages unchanged, the planned kernel running. Also without a reboot. */
@@ -217,12 +231,13 @@ function verifying(context: StepContext): StepResult {
   if (outcome.kind === 'wait') return outcome.result;
   if (outcome.kind === 'lost') {
     const { cleanUp, message, reason } = outcome;
-    if (record.tries < mostTries) return { ...retry(context, message, reason), actions: cleanUp };
+    if (record.tries < mostTries) return { ...attachAgain(context, message, reason), actions: cleanUp };
     return { record: atEnd(record, 'Quarantined', now, reason, message), actions: cleanUp };
   }
   const { result } = outcome;
   const { severity, reason } = meaningOf(result.code);
-  if (severity === 'transient' && record.tries < mostTries) return retry(context, tell(result), reason);
+  if ((severity === 'transient' || severity === 'working') && record.tries < mostTries)
+    return retry(context, tell(result), reason);
   if (severity !== 'ok') return { record: atEnd(record, 'Quarantined', now, reason, tell(result)), actions: [] };
   const after: NodeRecord = { ...record, kernelAfter: result.kernel };
   const applied = record.patch?.applied ?? 0;

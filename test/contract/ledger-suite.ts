@@ -26,6 +26,8 @@ export function node(name: string, phase: NodeRecord['phase'], more: Partial<Nod
     startedAt: undefined,
     endedAt: undefined,
     attempt: 1,
+    scriptAttempt: 1,
+    unsure: false,
     tries: 0,
     notBefore: undefined,
     cordoned: false,

@@ -165,6 +165,43 @@ describe('a node that', () => {
   });
 });
 
+describe('the script, asked again', () => {
+  it('is told the same attempt when only its answer was lost, so that it attaches', async () => {
+    const world = worldWith({ lostResults: 1 });
+    await world.run(6 * hour);
+    expect(world.cluster.attemptsOf('patch')).toEqual(['1', '1']);
+    expect(world.ends()).toEqual(['worker-1: Patched/Patched']);
+  });
+
+  it('is told the same attempt while the work goes on past the Job, and the node is never released', async () => {
+    const world = worldWith({ patchAnswers: ['DEADLINE', 'RUN_IN_PROGRESS', 'DEADLINE', 'DEADLINE'] });
+    await world.run(12 * hour);
+    expect(new Set(world.cluster.attemptsOf('patch'))).toEqual(new Set(['1']));
+    expect(world.ends()).toEqual(['worker-1: Patched/Patched']);
+  });
+
+  it('is told another attempt after an answer that asks for a new beginning', async () => {
+    const world = worldWith({ patchAnswers: ['SCRIPT_FAILED'] });
+    await world.run(6 * hour);
+    expect(world.cluster.attemptsOf('patch')).toEqual(['1', '2']);
+    expect(world.ends()).toEqual(['worker-1: Patched/Patched']);
+  });
+
+  it('is not believed that nothing changed when an earlier call never answered: the node stays cordoned', async () => {
+    const world = worldWith({ lostResults: 1, fail: { patch: 'DISK_FULL_ROOT' } });
+    await world.run(6 * hour);
+    expect(world.ends()).toEqual(['worker-1: Quarantined/DiskFull']);
+    expect(world.cluster.machine('worker-1').view.unschedulable).toBe(true);
+  });
+
+  it('at work for ever ends as NoResult, cordoned', async () => {
+    const world = worldWith({ fail: { patch: 'DEADLINE' } });
+    await world.run(24 * hour);
+    expect(world.ends()).toEqual(['worker-1: Quarantined/NoResult']);
+    expect(world.cluster.machine('worker-1').view.unschedulable).toBe(true);
+  });
+});
+
 describe('marks on the node', () => {
   it('say what happened after a success', async () => {
     const world = worldWith({ rebootNeeded: true });

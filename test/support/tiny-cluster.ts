@@ -16,6 +16,7 @@ import type {
   RawCluster,
 } from '../../reconciler/model/observed.ts';
 import { covers } from '../../reconciler/plan/drain.ts';
+import { AdapterError } from '../../reconciler/model/failure.ts';
 import type { ActionResult, Cluster } from '../../reconciler/ports.ts';
 
 /** How a node behaves; a test changes it at any time. */
@@ -29,6 +30,10 @@ export interface NodeBehaviour {
   staysDown: boolean;
   /** The Job ends without a result this many times. */
   lostResults: number;
+  /** Codes that the patch mode gives once each, first one first, before it works (or fails as `fail` says). */
+  patchAnswers: string[];
+  /** The pod of the Job does not start, this many times. */
+  stuckJobs: number;
   jobMs: number;
   rebootMs: number;
 }
@@ -45,6 +50,10 @@ interface Job {
   endsAt: number;
   env: ReadonlyMap<string, string>;
 }
+
+/** As in the Jobs' manifests: their pods live this long, and they are collected this long after their end. */
+const jobDeadlineMs = 3_600_000;
+const jobKeptMs = 86_400_000;
 
 const labelsOf = { 'kubernetes.io/os': 'linux' };
 
@@ -101,6 +110,8 @@ export class TinyCluster implements Cluster {
         fail: {},
         staysDown: false,
         lostResults: 0,
+        patchAnswers: [],
+        stuckJobs: 0,
         jobMs: 5_000,
         rebootMs: 30_000,
         ...options.behaviour,
@@ -154,12 +165,13 @@ export class TinyCluster implements Cluster {
     this.jobs.clear();
   }
 
-  /** When something happens next by itself. */
+  /** When something happens next by itself. A Job on a node that is not Ready goes on when the node is back. */
   nextAt(): number | undefined {
-    const times = [
-      ...this.timers.map((timer) => timer.at),
-      ...[...this.jobs.values()].filter((job) => job.view.state === 'running').map((job) => job.endsAt),
-    ];
+    const times = this.timers.map((timer) => timer.at);
+    for (const job of this.jobs.values()) {
+      const runs = job.view.state === 'running' && this.machines.get(job.view.nodeName)?.view.ready === true;
+      if (runs) times.push(Math.min(job.endsAt, job.view.createdAt + jobDeadlineMs));
+    }
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
@@ -170,7 +182,12 @@ export class TinyCluster implements Cluster {
       this.timers.splice(this.timers.indexOf(timer), 1);
       timer.run();
     }
-    for (const job of this.jobs.values()) if (job.view.state === 'running' && job.endsAt <= now) this.finish(job);
+    for (const [name, job] of this.jobs) {
+      if (job.view.state === 'running' && job.endsAt <= now) this.finish(job);
+      if (job.view.state === 'running' && job.view.createdAt + jobDeadlineMs <= now)
+        job.view = { ...job.view, state: 'failed', finishedAt: now };
+      if (job.view.finishedAt !== undefined && job.view.finishedAt + jobKeptMs <= now) this.jobs.delete(name);
+    }
   }
 
   async identity(): Promise<string> {
@@ -219,6 +236,8 @@ export class TinyCluster implements Cluster {
     const machine = this.machines.get(action.node);
     if (machine?.view.uid !== action.uid) return { kind: 'gone' };
     const { view } = machine;
+    if (action.kind === 'cordon' && view.unschedulable && view.annotations[cordonAnnotation] === undefined)
+      throw new AdapterError('conflict', 'CordonedByOther', `node ${action.node} was cordoned by somebody else`);
     if (action.kind === 'cordon')
       machine.view = {
         ...view,
@@ -269,10 +288,18 @@ export class TinyCluster implements Cluster {
     return { kind: 'done' };
   }
 
+  /** OSP_ATTEMPT of every Job of a step, in order. */
+  attemptsOf(step: string): string[] {
+    return [...this.jobs.values()]
+      .filter((job) => job.view.step === step)
+      .map((job) => job.env.get('OSP_ATTEMPT') ?? '');
+  }
+
   private createJob(action: Extract<Action, { kind: 'createJob' }>): void {
     const { manifest } = action;
     if (this.jobs.has(manifest.metadata.name)) return;
-    const machine = this.machine(action.node);
+    const machine = this.machines.get(action.node);
+    if (!machine) return;
     const text = JSON.stringify(manifest.spec);
     const env = new Map(
       [...text.matchAll(/"name":"(OSP_[A-Z_]+)","value":"([^"]*)"/g)].map((match) => [match[1] ?? '', match[2] ?? '']),
@@ -285,13 +312,14 @@ export class TinyCluster implements Cluster {
       nodeUid: manifest.metadata.labels[nodeUidLabel] ?? '',
       step: manifest.metadata.labels[stepLabel] ?? '',
       createdAt: this.now(),
-      state: 'running',
+      state: machine.behaviour.stuckJobs > 0 ? 'waiting' : 'running',
       finishedAt: undefined,
       result: undefined,
       exitCode: undefined,
       hasPod: true,
-      trouble: '',
+      trouble: machine.behaviour.stuckJobs > 0 ? 'ImagePullBackOff' : '',
     };
+    if (machine.behaviour.stuckJobs > 0) machine.behaviour.stuckJobs--;
     this.jobs.set(view.name, { view, endsAt: this.now() + machine.behaviour.jobMs, env });
   }
 
@@ -305,7 +333,7 @@ export class TinyCluster implements Cluster {
       job.view = { ...job.view, state: 'failed', finishedAt: this.now(), exitCode: 137 };
       return;
     }
-    const code = behaviour.fail[step];
+    const code = (step === 'patch' ? behaviour.patchAnswers.shift() : undefined) ?? behaviour.fail[step];
     const pendingBefore = behaviour.pending;
     if (code === undefined && step === 'patch') {
       if (behaviour.pending > 0 && behaviour.rebootNeeded) machine.rebootRequired = true;
