@@ -20,7 +20,7 @@ interface Package {
   readonly conffiles?: readonly string[];
 }
 
-type Pocket = 'release' | 'updates' | 'security' | 'vendor' | 'kubernetes';
+type Pocket = 'release' | 'updates' | 'security' | 'vendor' | 'kubernetes' | 'esm' | 'next';
 
 function shipped(
   pocket: Pocket,
@@ -97,6 +97,11 @@ const PACKAGES: readonly (readonly [Pocket, Package])[] = [
     shipped('security', name, '1.30.5-1.1'),
     shipped('kubernetes', name, '1.30.9-1.1'),
   ]),
+  // Extended maintenance, and the next release of the distribution among the sources.
+  shipped('release', 'esm-fixed', '1.0'),
+  shipped('esm', 'esm-fixed', '1.0+esm1'),
+  shipped('next', 'sec-simple', '9.0'),
+  shipped('next', 'bugfix-only', '9.0'),
   // Faults, installed by the tests that want them.
   ...faulty('bad-postinst', { scripts: { postinst: 'echo "bad-postinst: cannot configure" >&2; exit 1' } }),
   ...faulty('slow', {
@@ -196,6 +201,24 @@ const ARCHIVES: readonly (Archive & { readonly pocket: Pocket })[] = [
     origin: 'Ubuntu',
     label: 'Ubuntu',
     pool: 'pool-security',
+  },
+  {
+    pocket: 'esm',
+    home: 'esm',
+    suite: 'noble-infra-security',
+    codename: 'noble',
+    origin: 'UbuntuESM',
+    label: 'UbuntuESM',
+    pool: 'pool',
+  },
+  {
+    pocket: 'next',
+    home: 'ubuntu',
+    suite: 'plucky-security',
+    codename: 'plucky',
+    origin: 'Ubuntu',
+    label: 'Ubuntu',
+    pool: 'pool-next',
   },
   {
     pocket: 'vendor',

@@ -1,6 +1,6 @@
 // What is chosen on Debian and Ubuntu: golden plans over archives with every shape that has gone wrong in the field.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { apt, type Apt } from './apt-fixture.ts';
+import { apt, source, type Apt } from './apt-fixture.ts';
 import type { Root } from './roots.ts';
 import { packagesOf, start } from './script.ts';
 
@@ -132,6 +132,17 @@ describe('selection', () => {
     expect(packagesOf(result)).not.toContain('libupd 1.0 1.1');
   });
 
+  test('extended maintenance is a security archive where it is attached', async () => {
+    await fixture.install(root, 'esm-fixed');
+    await root.write(
+      '/etc/apt/sources.list.d/esm.sources',
+      source(`${fixture.server.url}/esm`, 'noble-infra-security'),
+    );
+    const { result } = await start(root, { mode: 'scan' });
+    await root.ok('dpkg -r esm-fixed; rm /etc/apt/sources.list.d/esm.sources');
+    expect(packagesOf(result)).toContain('esm-fixed 1.0 1.0+esm1');
+  });
+
   test('a mirror with fields of its own is named by the policy, and nothing else is', async () => {
     const { result } = await start(root, {
       mode: 'scan',
@@ -180,7 +191,18 @@ describe("the administrator's own pins", () => {
 });
 
 describe('what is never done', () => {
-  test('another release of the distribution among the sources is no upgrade to it', async () => {
+  test.each(['security', 'all'])('the next release among the sources is never taken, with scope %s', async (scope) => {
+    const env = { OSP_SCOPE: scope };
+    const without = await start(root, { mode: 'scan', env });
+    await root.write('/etc/apt/sources.list.d/next.sources', source(`${fixture.server.url}/ubuntu`, 'plucky-security'));
+    const { result } = await start(root, { mode: 'scan', env });
+    await root.remove('/etc/apt/sources.list.d/next.sources');
+    expect(result.code).toBe('OK');
+    expect(packagesOf(result)).toEqual(packagesOf(without.result));
+    expect(packagesOf(result)).toContain('sec-simple 1.0 1.1');
+  });
+
+  test('sources of another release than the one installed are no security archive', async () => {
     await root.write('/etc/os-release', (await root.read('/etc/os-release')).replace('noble', 'jammy'));
     const { result, status } = await start(root, { mode: 'scan' });
     await root.write('/etc/os-release', (await root.read('/etc/os-release')).replace('jammy', 'noble'));

@@ -272,6 +272,29 @@ describe('the program itself', () => {
     }
   });
 
+  test('never asks a key server, never turns a signature check off, and holds no package', async () => {
+    const code = (await assemble()).replace(/^ *#.*$/gm, '');
+    expect(code).not.toMatch(
+      /keyserver|recv-keys|apt-key|allow-unauthenticated|AllowInsecure|nogpgcheck|--no-gpg-checks|apt-mark hold|trusted=yes/,
+    );
+  });
+
+  test('ends with the exit class of its code; schema, script and documentation have the same closed list', async () => {
+    const home = new URL('../../', import.meta.url).pathname;
+    const text = await readFile(`${home}docs/patch-script.md`, 'utf8');
+    const documented = [...text.matchAll(/^\| `([A-Z_]+)` \| (\d+) \|/gm)].map(
+      ([, code, status]) => `${code ?? ''} ${status ?? ''}`,
+    );
+    const schema = JSON.parse(await readFile(`${home}reconciler/patch/result.schema.json`, 'utf8')) as {
+      properties: { code: { enum: string[] } };
+    };
+    const parts = await readFile(`${home}reconciler/patch/10-contract.sh`, 'utf8');
+    const script = schema.properties.code.enum.map(
+      async (code) => `${code} ${(await must('sh', ['-c', `${parts}\nclass_of ${code}`])).trim()}`,
+    );
+    expect(documented.toSorted()).toEqual((await Promise.all(script)).toSorted());
+  });
+
   test('asks for itself as a file, because it carries itself to the host', async () => {
     const made = await pod(root, { mode: 'scan' });
     const piped = await run('/bin/busybox', ['sh'], { env: made.env, input: await assemble() });
