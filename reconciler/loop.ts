@@ -337,8 +337,14 @@ export async function runService(parts: ServiceParts, signal: AbortSignal): Prom
 
 async function pollSource(parts: ServiceParts, first: ClusterLoop | undefined, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const accepted = await first?.accepted().catch(() => undefined);
-    await parts.source.pull(accepted, signal).catch((error: unknown) => parts.health('config', error));
+    try {
+      // Without the ledger it is not known which commit was accepted last, and a rewritten history would pass for a new one.
+      const accepted = await first?.accepted();
+      await parts.source.pull(accepted, signal);
+      parts.health('config', undefined);
+    } catch (error) {
+      parts.health('config', error);
+    }
     await parts.clock.sleep(parts.pace.pollMs * (0.9 + 0.2 * parts.random()), signal);
   }
 }
