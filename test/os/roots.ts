@@ -7,6 +7,9 @@ import { must, run, type Ran } from './commands.ts';
 /** Where roots and fixtures are kept between runs. */
 export const CACHE = join(process.env['OAKUM_CACHE'] ?? join(process.env['HOME'] ?? '/root', '.cache/oakum'), 'os');
 
+/** Where this process keeps what it takes away again; another process may be at work beside it. */
+export const WORK = join(CACHE, 'work', String(process.pid));
+
 const MIRROR = process.env['OAKUM_DEBIAN_MIRROR'] ?? 'http://deb.debian.org';
 
 /** The Debian releases that are tested with their own packages. */
@@ -77,8 +80,8 @@ export function debianBase(release: Debian): Promise<string> {
 
 /** An overlay copy of a base root with /proc and /dev; `close` takes it away again. */
 export async function copyOf(base: string): Promise<Root> {
-  await mkdir(join(CACHE, 'work'), { recursive: true });
-  const home = await mkdtemp(join(CACHE, 'work/root-'));
+  await mkdir(WORK, { recursive: true });
+  const home = await mkdtemp(join(WORK, 'root-'));
   const path = join(home, 'root');
   for (const part of ['upper', 'under', 'root']) await mkdir(join(home, part));
   await must('mount', [

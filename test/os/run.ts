@@ -1,11 +1,11 @@
 // The tests on real package managers: says what is missing, or runs them and ends with "N passed, N failed".
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { installed, run } from './commands.ts';
 import { CACHE } from './roots.ts';
 
-// Command, and the Debian package that has it.
+// Command, and the Debian package that has it. dnf, rpm and zypper are installed into roots of their own by their fixtures.
 const NEEDED: readonly (readonly [string, string])[] = [
   ['mmdebstrap', 'mmdebstrap'],
   ['apt-ftparchive', 'apt-utils'],
@@ -14,9 +14,6 @@ const NEEDED: readonly (readonly [string, string])[] = [
   ['shellcheck', 'shellcheck'],
   ['busybox', 'busybox'],
   ['unshare', 'util-linux'],
-  ['dnf', 'dnf'],
-  ['rpmbuild', 'rpm'],
-  ['createrepo_c', 'createrepo-c'],
 ];
 
 const missing: string[] = [];
@@ -31,12 +28,16 @@ if (missing.length > 0) {
 }
 
 mkdirSync(CACHE, { recursive: true });
-// What an interrupted run left: mounts first, then the files.
-const mounts = await run('sh', ['-c', 'cut -d" " -f2 /proc/mounts | grep -F "$1/work/" | sort -r', 'sh', CACHE]);
-for (const mount of mounts.stdout.split('\n').filter((line) => line !== '')) await run('umount', ['-l', mount]);
-rmSync(join(CACHE, 'work'), { recursive: true, force: true });
+// What a run that was killed left behind: mounts first, then the files. Another run's is left alone.
+for (const pid of existsSync(join(CACHE, 'work')) ? readdirSync(join(CACHE, 'work')) : []) {
+  if (existsSync(`/proc/${pid}`)) continue;
+  const home = join(CACHE, 'work', pid);
+  const mounts = await run('sh', ['-c', 'cut -d" " -f2 /proc/mounts | grep -F "$1/" | sort -r', 'sh', home]);
+  for (const mount of mounts.stdout.split('\n').filter((line) => line !== '')) await run('umount', ['-l', mount]);
+  rmSync(home, { recursive: true, force: true });
+}
 
-const report = join(CACHE, 'report.json');
+const report = join(CACHE, `report-${String(process.pid)}.json`);
 const root = new URL('../..', import.meta.url).pathname;
 const ended = spawnSync(
   process.execPath,
@@ -56,5 +57,6 @@ const counts = JSON.parse(readFileSync(report, 'utf8')) as {
   readonly numPassedTests: number;
   readonly numFailedTests: number;
 };
+rmSync(report);
 console.log(`${String(counts.numPassedTests)} passed, ${String(counts.numFailedTests)} failed`);
 process.exit(ended.status ?? 1);

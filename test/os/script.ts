@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { must, run, type Ran } from './commands.ts';
-import { CACHE, cached, type Root } from './roots.ts';
+import { cached, WORK, type Root } from './roots.ts';
 
 const PARTS = new URL('../../reconciler/patch/', import.meta.url).pathname;
 
@@ -106,7 +106,7 @@ export async function pod(
   root: Root,
   start: Start,
 ): Promise<{ readonly script: string; readonly env: Record<string, string>; readonly result: string }> {
-  const directory = await mkdtemp(join(CACHE, 'work/pod-'));
+  const directory = await mkdtemp(join(WORK, 'pod-'));
   const script = join(directory, 'os-patch.sh');
   await writeFile(script, await assemble());
   const result = join(directory, 'termination-log');
