@@ -147,6 +147,7 @@ export class ClusterLoop {
   private readonly log: Log;
   private document: LedgerDocument | undefined;
   private loaded = false;
+  private loading: Promise<void> | undefined;
   private answers: Answers = noAnswers;
   private uid: string | undefined;
 
@@ -169,8 +170,15 @@ export class ClusterLoop {
 
   private async load(): Promise<void> {
     if (this.loaded) return;
-    this.document = await this.seat.ledger.load();
-    this.loaded = true;
+    // The poll of Git and a pass may both want it at once; the ledger is read by one of them.
+    this.loading ??= this.seat.ledger
+      .load()
+      .then((document) => {
+        this.document = document;
+        this.loaded = true;
+      })
+      .finally(() => (this.loading = undefined));
+    await this.loading;
   }
 
   /** Forgets what was read, so that the next pass reads the ledger again. */
