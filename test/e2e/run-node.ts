@@ -1,8 +1,8 @@
 // Behind `npm run test:node`: makes a network namespace with a bridge, runs the stories on real nodes in it, takes it away; exit code 3 means "not run".
-import { spawn } from 'node:child_process';
 import { installed, must, run } from '../os/commands.ts';
 import { cacheFolder, controlPlanePrograms, missingPrograms, nodePrograms } from '../lab/assets.ts';
 import { bridge, gateway } from '../lab/real-nodes.ts';
+import { runVitest } from './runner.ts';
 
 /** Not run: neither passed nor failed. */
 const notRun = 3;
@@ -45,31 +45,20 @@ try {
   await must('ip', ['-n', namespace, 'link', 'add', bridge, 'type', 'bridge']);
   await must('ip', ['-n', namespace, 'addr', 'add', `${gateway}/24`, 'dev', bridge]);
   await must('ip', ['-n', namespace, 'link', 'set', bridge, 'up']);
-  code = await runStories();
+  // By nsenter: "ip netns exec" mounts a fresh /sys, which hides the control groups. In a mount namespace of its own, so that no mount of a
+  // machine outlives the stories.
+  const inside = [
+    'nsenter',
+    `--net=/run/netns/${namespace}`,
+    '--',
+    'unshare',
+    '--mount',
+    '--propagation',
+    'private',
+    '--',
+  ];
+  code = await runVitest('vitest.node.config.ts', process.argv.slice(2), inside);
 } finally {
   await run('ip', ['netns', 'delete', namespace]);
 }
 process.exit(code);
-
-/**
- * Runs vitest in the network namespace (by nsenter: "ip netns exec" mounts a fresh /sys, which hides the control groups) and in a mount
- * namespace of its own, so that no mount of a machine outlives it. A signal to us ends it first.
- */
-function runStories(): Promise<number> {
-  const top = new URL('../..', import.meta.url).pathname;
-  // Not through npx: its shell would keep a signal to itself.
-  const vitest = [
-    process.execPath,
-    `${top}node_modules/vitest/vitest.mjs`,
-    'run',
-    '--config',
-    'test/e2e/vitest.node.config.ts',
-  ];
-  const inside = ['unshare', '--mount', '--propagation', 'private', '--', ...vitest, ...process.argv.slice(2)];
-  const child = spawn('nsenter', [`--net=/run/netns/${namespace}`, '--', ...inside], { stdio: 'inherit', cwd: top });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill('SIGTERM'));
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (status) => resolve(status ?? 1));
-  });
-}

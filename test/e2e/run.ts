@@ -1,6 +1,6 @@
 // Behind `npm run test:e2e`: looks for a Kubernetes to test against, then runs the suite; exit code 3 means "not run".
-import { spawnSync } from 'node:child_process';
 import { findClusterSource, NoClusterSource } from '../lab/assets.ts';
+import { runVitest } from './runner.ts';
 
 /** Not run: neither passed nor failed. CI counts it as a failure, a person reads the sentence. */
 const notRun = 3;
@@ -18,13 +18,4 @@ console.log(
     ? `end to end, against Kubernetes from ${source.origin}: ${source.folder}`
     : `end to end, against the cluster of ${source.kubeconfigPath}; stories that need to break the control plane are not part of this run`,
 );
-const top = new URL('../..', import.meta.url).pathname;
-const words = [
-  `${top}node_modules/vitest/vitest.mjs`,
-  'run',
-  '--config',
-  'test/e2e/vitest.config.ts',
-  ...process.argv.slice(2),
-];
-const child = spawnSync(process.execPath, words, { stdio: 'inherit', cwd: top });
-process.exit(child.status ?? 1);
+process.exit(await runVitest('vitest.config.ts', process.argv.slice(2)));

@@ -20,6 +20,11 @@ export interface LabProcess {
   tail(lines?: number): string;
 }
 
+// A test runner that is killed leaves its workers alive; without it nobody would ever stop what this one started.
+process.once('disconnect', () => {
+  process.exit(1);
+});
+
 /** Starts `file` with its output appended to `logPath`. Throws when it cannot be started at all. */
 export async function startProcess(options: {
   readonly name: string;
