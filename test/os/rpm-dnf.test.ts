@@ -202,6 +202,6 @@ describe('versions and kernels', () => {
     console.log(
       `dnf: bare ${text(alone)}; scan ${text(scan.ms)}, download ${text(download.ms)}, patch ${text(patch.ms)} (of which dnf ${String(patch.result.t['install'])} s)`,
     );
-    expect(patch.ms).toBeLessThan(60_000);
+    expect(patch.result.code, patch.result.msg).toBe('KEPT_BACK');
   });
 });

@@ -214,14 +214,16 @@ async function bootstrap(release: Debian, packages: string, directory: string): 
 
 /** A root with dnf 4 and what builds rpm repositories. */
 function dnfBase(): Promise<string> {
-  return cached('roots/rpm-dnf', async (directory) => {
-    await bootstrap('bookworm', 'dnf,dnf-plugins-core,rpm,createrepo-c,util-linux', directory);
+  return cached('roots/rpm-dnf-bookworm', async (directory) => {
+    await bootstrap('bookworm', 'dnf,dnf-plugins-core,rpm,createrepo-c,gawk,util-linux', directory);
     // The configuration that RHEL and its like ship; Debian's has a plugin for a local repository that no node has.
     await writeFile(
       join(directory, 'etc/dnf/dnf.conf'),
       '[main]\ngpgcheck=1\ninstallonly_limit=3\nclean_requirements_on_remove=True\nbest=True\nskip_if_unavailable=False\n',
     );
     await must('rm', ['-f', join(directory, 'etc/dnf/plugins/local.conf')]);
+    // gawk and bash are what these systems have; the zypper roots have mawk and dash.
+    await must('ln', ['-sf', 'bash', join(directory, 'usr/bin/sh')]);
   });
 }
 
