@@ -2,7 +2,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', 'test/**/fixtures/**', 'charts/**'] },
+  { ignores: ['eslint.config.js', 'dist/**', 'node_modules/**', 'test/**/fixtures/**', 'charts/**'] },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
