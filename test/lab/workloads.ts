@@ -21,6 +21,8 @@ export interface DeploymentSpec {
   readonly name: string;
   readonly replicas: number;
   readonly budget?: { readonly minAvailable?: number | string; readonly maxUnavailable?: number | string };
+  /** An image that the nodes have already; light nodes need none. */
+  readonly image?: string;
   /** Pods on different nodes only. */
   readonly spread?: boolean;
 }
@@ -50,7 +52,9 @@ export async function startDeployment(api: Api, spec: DeploymentSpec): Promise<v
         spec: {
           terminationGracePeriodSeconds: 5,
           ...(spec.spread === true ? { affinity: apart } : {}),
-          containers: [{ name: 'main', image: 'example.invalid/work:1' }],
+          containers: [
+            { name: 'main', image: spec.image ?? 'example.invalid/work:1', imagePullPolicy: 'IfNotPresent' },
+          ],
         },
       },
     },
