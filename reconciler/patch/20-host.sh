@@ -41,10 +41,15 @@ keep_file() { # PATH  (content on stdin)
 lock_holder() { # FILE
   [ -e "$1" ] || return 0
   lock_inode=$(stat -c %i "$1" 2>/dev/null) || return 0
-  awk -v inode="$lock_inode" '{ for (i = 1; i <= NF; i++) if (split($i, part, ":") == 3 && part[3] == inode) { print $(i - 1); exit } }' \
-    /proc/locks 2>/dev/null >"$TMP/holder"
-  read -r lock_pid <"$TMP/holder" || return 0
-  printf '%s %s\n' "$lock_pid" "$(cat "/proc/$lock_pid/comm" 2>/dev/null || echo unknown)"
+  awk -v inode="$lock_inode" '{ for (i = 1; i <= NF; i++) if (split($i, part, ":") == 3 && part[3] == inode) print $(i - 1) }' \
+    /proc/locks 2>/dev/null >"$TMP/holders"
+  while read -r lock_pid; do
+    # Another file system may have a file of the same number.
+    if [ -n "$(find -L "/proc/$lock_pid/fd" -maxdepth 1 -samefile "$1" 2>/dev/null)" ]; then
+      printf '%s %s\n' "$lock_pid" "$(cat "/proc/$lock_pid/comm" 2>/dev/null || echo unknown)"
+      return 0
+    fi
+  done <"$TMP/holders"
 }
 
 # Waits, within OSP_LOCK_TIMEOUT, until nobody holds FILE.
@@ -124,8 +129,8 @@ carry() { # FILE-ON-HOST  (content on stdin)
 }
 
 carry_over() {
-  host_sh 'umask 077; mkdir -p "$1" && chmod 700 "$1" && rm -f "$2/message.json" "$2/exit" "$2/summary" "$2/full" && rm -rf "$2/tmp"' \
-    clean "$RUNTIME" "$WORK_RUN" || return 1
+  host_sh 'umask 077; mkdir -p "$1" && chmod 700 "$1" && rm -f "$2/message.json" "$2/exit" "$2/summary" "$2/full" && if [ "$3" = 1 ]; then rm -f "$2/log"; fi' \
+    clean "$RUNTIME" "$WORK_RUN" "$front_start" </dev/null || return 1
   carry "$WORK_RUN/os-patch.sh" <"$SELF" || return 1
   settings | carry "$WORK_RUN/settings" || return 1
   if [ -n "$OSP_LOCK_FILE" ]; then carry "$WORK_RUN/lock" <"$OSP_LOCK_FILE" || return 1; fi
