@@ -59,9 +59,11 @@ const matrix: Readonly<Record<string, { readonly may: readonly string[]; readonl
   adapters: { may: ['model', 'adapters'], types: ['ports.ts'] },
   sim: { may: ['sim'] },
   'ports.ts': { may: ['model'] },
-  'loop.ts': { may: ['model', 'desired', 'observed', 'plan', 'execute', 'report'], types: ['ports.ts'] },
+  'source.ts': { may: ['model'], types: ['ports.ts'] },
+  'pass.ts': { may: ['model', 'desired', 'plan', 'execute', 'source.ts'], types: ['ports.ts'] },
+  'loop.ts': { may: ['model', 'pass.ts', 'source.ts'], types: ['ports.ts'] },
   cli: {
-    may: ['model', 'desired', 'observed', 'plan', 'execute', 'report', 'adapters', 'cli', 'loop.ts', 'sim'],
+    may: ['model', 'desired', 'observed', 'plan', 'execute', 'report', 'adapters', 'cli', 'source.ts', 'pass.ts', 'loop.ts', 'sim'],
     types: ['ports.ts'],
   },
   'main.ts': { may: ['cli'] },

@@ -1,7 +1,7 @@
 // What the demo shows: a table that fills on a terminal, plain lines everywhere else.
 import { styleText } from 'node:util';
 import logUpdate from 'log-update';
-import type { PassResult } from '../loop.ts';
+import type { PassResult } from '../pass.ts';
 import { runEnded, type NodeRecord } from '../model/ledger.ts';
 import { isUnderWay } from '../model/node-phase.ts';
 

@@ -1,5 +1,5 @@
 // What is to be said of each cluster, and what of it the status branch does not hold yet.
-import type { PassResult } from '../loop.ts';
+import type { PassResult } from '../pass.ts';
 import { runEnded } from '../model/ledger.ts';
 import type { StatusDocument } from '../model/status.ts';
 import { archivePath, archiveYaml, clusterFiles, clusterFolder, fleetFiles } from '../report/files.ts';

@@ -9,6 +9,8 @@ export interface ImitatedSpec {
   readonly zone: string;
   readonly controlPlane?: boolean;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Taints that its registration brings. */
+  readonly taints?: readonly { readonly key: string; readonly effect: 'NoSchedule' | 'NoExecute' }[];
   /** How long it is away in a reboot, milliseconds. */
   readonly rebootMs?: number;
   readonly system?: Partial<ImitatedNode>;
@@ -81,6 +83,7 @@ export function imitatedCluster(clock: SimClock, namespaces: readonly string[]):
         zone: spec.zone,
         kernel: '6.1.123-1-amd64',
         labels: { ...spec.labels },
+        ...(spec.taints ? { taints: [...spec.taints] } : {}),
         ...(spec.controlPlane ? { controlPlane: true } : {}),
         rebootMs: spec.rebootMs ?? 1_200,
       });

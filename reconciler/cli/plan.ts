@@ -4,7 +4,7 @@ import { Option } from 'commander';
 import { realClock } from '../adapters/clock.ts';
 import { silentLog } from '../adapters/log.ts';
 import { iso } from '../model/instant.ts';
-import type { PassResult } from '../loop.ts';
+import type { PassResult } from '../pass.ts';
 import { openParts } from './parts.ts';
 import { addClusterFlags, addGitFlags, type ClusterFlags, type GitFlags, UsageError } from './settings.ts';
 import { planText } from '../report/text.ts';

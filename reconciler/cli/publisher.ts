@@ -1,6 +1,6 @@
 // Brings status to Git: collects what the passes say, and pushes it in few commits and in time.
 import { AdapterError } from '../model/failure.ts';
-import type { PassResult } from '../loop.ts';
+import type { PassResult } from '../pass.ts';
 import type { Clock, Git, Log } from '../ports.ts';
 import { clusterFolder } from '../report/files.ts';
 import { commitMessage } from '../report/summary.ts';

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createPublisher, type Publisher } from '../../reconciler/cli/publisher.ts';
 import { AdapterError } from '../../reconciler/model/failure.ts';
 import { silentLog } from '../../reconciler/adapters/log.ts';
-import type { PassResult } from '../../reconciler/loop.ts';
+import type { PassResult } from '../../reconciler/pass.ts';
 import type { Clock, Git, StatusCommit } from '../../reconciler/ports.ts';
 import { statusYaml } from '../../reconciler/report/files.ts';
 import { aFleet, aRequest } from '../support/policies.ts';

@@ -1,5 +1,5 @@
 // Worlds that were really planned, and the documents that are told of them.
-import type { PassResult } from '../../reconciler/loop.ts';
+import type { PassResult } from '../../reconciler/pass.ts';
 import type { Plan } from '../../reconciler/model/plan.ts';
 import type { StatusDocument } from '../../reconciler/model/status.ts';
 import { buildStatus } from '../../reconciler/report/report.ts';

@@ -1,0 +1,209 @@
+// One pass over one cluster: observe, plan, write the ledger, execute.
+import { noAnswers, rememberAnswers, type Answers } from './execute/remember.ts';
+import { execute, type Outcome } from './execute/execute.ts';
+import { defaultFleet } from './desired/objects.ts';
+import type { ClusterDesired, Fleet } from './model/desired.ts';
+import type { LedgerDocument } from './model/ledger.ts';
+import type { Observed } from './model/observed.ts';
+import type { Plan } from './model/plan.ts';
+import type { Hold } from './model/reason.ts';
+import type { PlanInput, PlanSettings } from './plan/input.ts';
+import { interestOf, planCluster } from './plan/plan.ts';
+import type { Cluster, Ledger, Lease, Log } from './ports.ts';
+import type { Source } from './source.ts';
+
+/** One cluster as the loop works on it. The ledger is remembered between passes; it is read again after a conflict and after the Lease was gained. */
+export interface Seat {
+  readonly name: string;
+  readonly cluster: Cluster;
+  readonly ledger: Ledger;
+  readonly lease: Lease;
+}
+
+/** Everything that one pass over one cluster saw and decided. */
+export interface PassResult {
+  readonly name: string;
+  readonly now: number;
+  readonly source: Source;
+  readonly desired: ClusterDesired | undefined;
+  readonly fleet: Fleet;
+  readonly observed: Observed;
+  readonly plan: Plan;
+  readonly outcomes: readonly Outcome[];
+  /** False when another Oakum holds the Lease: nothing was written and nothing was done. */
+  readonly acted: boolean;
+}
+
+/** One cluster's part of the loop: observe, plan, write the ledger, execute. Nothing but the ledger is remembered that matters. */
+export class ClusterLoop {
+  readonly name: string;
+  private readonly seat: Seat;
+  private readonly settings: PlanSettings;
+  private readonly log: Log;
+  private document: LedgerDocument | undefined;
+  private loaded = false;
+  private loading: Promise<void> | undefined;
+  private answers: Answers = noAnswers;
+  private uid: string | undefined;
+
+  constructor(seat: Seat, settings: PlanSettings, log: Log) {
+    this.name = seat.name;
+    this.seat = seat;
+    this.settings = settings;
+    this.log = log;
+  }
+
+  /** The commit accepted last, for the check of the history. Reads the ledger if it was not read yet. */
+  async accepted(): Promise<string | undefined> {
+    await this.load();
+    return this.document?.accepted?.commit;
+  }
+
+  ledger(): LedgerDocument | undefined {
+    return this.document;
+  }
+
+  private async load(): Promise<void> {
+    if (this.loaded) return;
+    // The poll of Git and a pass may both want it at once; the ledger is read by one of them.
+    this.loading ??= this.seat.ledger
+      .load()
+      .then((document) => {
+        this.document = document;
+        this.loaded = true;
+      })
+      .finally(() => (this.loading = undefined));
+    await this.loading;
+  }
+
+  /** Forgets what was read, so that the next pass reads the ledger again. */
+  forget(): void {
+    this.loaded = false;
+  }
+
+  /** Notes in the ledger that these runs have their archive on the status branch. */
+  async archived(runIds: readonly string[]): Promise<void> {
+    const before = this.document;
+    if (!before || runIds.length === 0 || !this.seat.lease.held()) return;
+    const runs = { ...before.runs };
+    for (const id of runIds) {
+      const run = runs[id];
+      if (run) runs[id] = { ...run, archived: true };
+    }
+    await this.save(before, { ...before, runs });
+  }
+
+  private async save(before: LedgerDocument | undefined, after: LedgerDocument): Promise<void> {
+    try {
+      await this.seat.ledger.save(before, after);
+      this.document = after;
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+  }
+
+  /** What a pass would decide, without writing or doing anything. */
+  async preview(source: Source, now: number): Promise<PassResult> {
+    await this.load();
+    const input = await this.input(source, now);
+    return this.result(input, source, planCluster(input), [], false);
+  }
+
+  /** One whole pass. Throws AdapterError when the cluster cannot be reached; then nothing was done. */
+  async pass(source: Source, now: number): Promise<PassResult> {
+    if (!this.seat.lease.held()) {
+      this.forget();
+      const preview = await this.preview(source, now);
+      const holder = this.seat.lease.holder();
+      const hold: Hold = {
+        reason: 'LeaseHeldByOther',
+        message: holder ? `${holder} holds the Lease` : 'the Lease is not held yet',
+        until: undefined,
+      };
+      return { ...preview, plan: { ...preview.plan, actions: [], holds: [hold, ...preview.plan.holds] } };
+    }
+    await this.load();
+    const input = await this.input(source, now);
+    const plan = planCluster(input);
+    if (plan.ledger !== this.document && plan.holds[0]?.reason !== 'LedgerLost')
+      await this.save(this.document, plan.ledger);
+    const outcomes = await execute(plan.actions, this.seat.cluster, this.seat.lease);
+    this.answers = rememberAnswers(this.answers, outcomes, now);
+    this.tell(outcomes);
+    // The answer to a question without effect is all that the next pass needs: it need not wait for the world.
+    const answered = outcomes.some(({ kind, action }) => kind === 'result' && action.kind === 'evict' && action.dryRun);
+    return this.result(input, source, answered ? { ...plan, wakeAt: now + 1 } : plan, outcomes, true);
+  }
+
+  private async input(source: Source, now: number): Promise<PlanInput> {
+    this.uid ??= await this.seat.cluster.identity();
+    const raw = await this.seat.cluster.observe(interestOf(this.document));
+    const observed: Observed = {
+      ...raw,
+      clusterUid: this.uid,
+      evictions: this.answers.evictions,
+      refusals: this.answers.refusals,
+    };
+    return {
+      now,
+      commit: source.commit,
+      committedAt: source.committedAt,
+      fleet: source.desired?.fleet ?? defaultFleet,
+      desired: source.desired?.clusters.get(this.name),
+      sourceHold: source.hold,
+      observed,
+      ledger: this.document,
+      settings: this.settings,
+    };
+  }
+
+  private result(
+    input: PlanInput,
+    source: Source,
+    plan: Plan,
+    outcomes: readonly Outcome[],
+    acted: boolean,
+  ): PassResult {
+    return {
+      name: this.name,
+      now: input.now,
+      source,
+      desired: input.desired,
+      fleet: input.fleet,
+      observed: input.observed,
+      plan,
+      outcomes,
+      acted,
+    };
+  }
+
+  private tell(outcomes: readonly Outcome[]): void {
+    for (const outcome of outcomes) {
+      const { action } = outcome;
+      const fields = { cluster: this.name, action: action.kind, ...('node' in action ? { node: action.node } : {}) };
+      if (outcome.kind === 'error') {
+        const quiet =
+          outcome.error.kind === 'conflict' || outcome.error.kind === 'missing' || outcome.error.kind === 'transient';
+        this.log[quiet ? 'info' : 'warn'](
+          { ...fields, code: outcome.error.code, kind: outcome.error.kind },
+          outcome.error.message,
+        );
+      } else if (
+        outcome.kind === 'result' &&
+        action.kind !== 'markNode' &&
+        action.kind !== 'event' &&
+        action.kind !== 'putScript'
+      ) {
+        this.log.info(
+          {
+            ...fields,
+            answer: outcome.result.kind,
+            ...(action.kind === 'createJob' ? { job: action.manifest.metadata.name } : {}),
+          },
+          'action',
+        );
+      }
+    }
+  }
+}
