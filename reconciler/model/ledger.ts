@@ -182,4 +182,10 @@ export interface NodeHistory {
   readonly pending:
     | { readonly count: number; readonly since: number | undefined; readonly at: number; readonly reboot: boolean }
     | undefined;
+  /**
+   * How the patch on boot ended, or why there was none; undefined while it was not decided. Decided once in a node's life. `failed`: the
+   * node was not patched, and `onBoot.onFailure` says what becomes of its taint.
+   */
+  readonly boot?:
+    { readonly at: number; readonly failed: boolean; readonly reason: Reason; readonly message: string } | undefined;
 }

@@ -54,7 +54,8 @@ const reasonTable = {
   },
   WindowTooShort: {
     about: 'A window is open, but a node is not expected to finish before it closes.',
-    wayOut: 'Wait for the next opening, or make the window longer.',
+    wayOut:
+      'Wait for the next opening. If no window is long enough for a node, make it longer and abort the run: a run keeps the windows that it began with.',
   },
   AwaitingApproval: {
     about: 'The policy wants an approval for this run and there is none yet.',
@@ -291,6 +292,11 @@ const reasonTable = {
   RebootLoop: {
     about: 'The node was rebooted as often as is allowed in 24 hours.',
     wayOut: 'Find out why it still asks for a reboot.',
+  },
+  BootPatchFailed: {
+    about:
+      'The node joined the cluster and could not be patched before other work lands on it. `onBoot.onFailure` says whether its taint went or stays; it is due in the next run.',
+    wayOut: 'Remove the cause that the message names, then commit a request for the node.',
   },
   NotRejoined: {
     about: 'The node did not come back in time after its reboot. The run stops.',

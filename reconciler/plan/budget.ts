@@ -1,10 +1,13 @@
 // How many nodes may be out, and which waiting node is next.
 import type { NodeHistory, NodeRecord, RunRecord } from '../model/ledger.ts';
+import { isUnderWay } from '../model/node-phase.ts';
 import type { NodeView } from '../model/observed.ts';
 import type { Quantity } from '../model/policy.ts';
 import { spellDuration } from '../model/duration.ts';
 import type { Hold } from '../model/reason.ts';
 import { underWay } from './records.ts';
+
+const hourMs = 3_600_000;
 
 /** Seats of a budget for a run of `total` nodes: a percentage is rounded down, and there is always one. */
 export function seatLimit(quantity: Quantity, total: number): number {
@@ -28,10 +31,14 @@ export interface SeatingInput {
   readonly run: RunRecord;
   /** Selected nodes in the order of their turn. */
   readonly turn: readonly NodeView[];
+  /** Nodes that boot runs are about, by UID: they are not taken, and they count for nothing but the control plane. */
+  readonly booting: ReadonlyMap<string, NodeRecord>;
   /** All nodes of the cluster. */
   readonly nodes: readonly NodeView[];
   readonly history: Readonly<Record<string, NodeHistory>>;
   readonly nodesPerHour: number | undefined;
+  /** When nodes were begun lately, in this run and in others: the hourly ceiling knows no runs. */
+  readonly starts: readonly number[];
 }
 
 /**
@@ -48,14 +55,15 @@ export function seat(input: SeatingInput): Seating {
   const out = input.nodes.filter(
     (node) =>
       !busy.has(node.name) &&
+      !input.booting.has(node.uid) &&
       turn.some((one) => one.uid === node.uid) &&
       (unhealthy(node) || input.history[node.name]?.quarantine !== undefined),
   );
   const limit = seatLimit(rollout.concurrency, turn.length);
   const canary = canaryHold(run, now);
   const soak = soakHold(run, now);
-  const ceiling = hourlyHold(input);
   let zone = working[0]?.zone;
+  const booting = [...input.booting.values()].some((record) => record.controlPlane && isUnderWay(record.phase));
   let controlPlane = working.some((record) => record.controlPlane);
   const waiting = turn.filter((node) => run.nodes[node.name]?.phase === 'Pending');
   const workersWait = waiting.some((node) => !node.controlPlane);
@@ -67,8 +75,9 @@ export function seat(input: SeatingInput): Seating {
     const taken = busy.size + start.length + out.filter((one) => one.uid !== node.uid).length;
     const hold =
       retryHold(record, now) ??
+      bootHold(node, input.booting, booting) ??
       notReadyHold(node) ??
-      ceiling ??
+      hourlyHold(input, start.length) ??
       canary.hold ??
       soak ??
       turnOfControlPlane(node, {
@@ -98,26 +107,36 @@ function retryHold(record: NodeRecord, now: number): Hold | undefined {
   return { reason: record.reason, message: record.message, until: record.notBefore };
 }
 
+/** A node that is being patched on boot is left to its own run; a control-plane node waits for one that boots. */
+function bootHold(
+  node: NodeView,
+  booting: ReadonlyMap<string, NodeRecord>,
+  controlPlaneBoots: boolean,
+): Hold | undefined {
+  const say = (message: string): Hold => ({ reason: 'OtherRunActive', message, until: undefined });
+  if (booting.has(node.uid)) return say('the node has just joined and is being patched on boot');
+  if (node.controlPlane && controlPlaneBoots) return say('a control-plane node is being patched on boot');
+  return undefined;
+}
+
 function notReadyHold(node: NodeView): Hold | undefined {
   return node.ready
     ? undefined
     : { reason: 'NotReady', message: `the node is not Ready (${node.readyReason})`, until: undefined };
 }
 
-/** A ceiling of the deployment that no policy can exceed. */
-function hourlyHold(input: SeatingInput): Hold | undefined {
+/** A ceiling of the deployment that no policy can exceed, and no row of requests either; `starting` nodes begin in this pass. */
+function hourlyHold(input: SeatingInput, starting: number): Hold | undefined {
   const { nodesPerHour, now } = input;
   if (nodesPerHour === undefined) return undefined;
-  const hourAgo = now - 3_600_000;
-  const started = Object.values(input.run.nodes)
-    .map((record) => record.startedAt)
-    .filter((at): at is number => at !== undefined && at > hourAgo)
-    .sort((a, b) => a - b);
-  if (started.length < nodesPerHour) return undefined;
+  const started = input.starts.filter((at) => at > now - hourMs).sort((a, b) => a - b);
+  const count = started.length + starting;
+  if (count < nodesPerHour) return undefined;
   return {
     reason: 'NoRoomInBudget',
-    message: `${started.length} nodes were begun in the last hour and the deployment allows ${nodesPerHour}`,
-    until: (started[0] ?? now) + 3_600_000,
+    message: `${count} nodes were begun in the last hour and the deployment allows ${nodesPerHour}`,
+    // There is room again once enough of them are an hour old.
+    until: (started[count - nodesPerHour] ?? now) + hourMs,
   };
 }
 
@@ -194,7 +213,7 @@ function turnOfControlPlane(node: NodeView, turn: ControlPlaneTurn): Hold | unde
 }
 
 /** A control-plane node goes only if another one stays, and only while all others are Ready: etcd must keep its quorum. */
-function loneControlPlane(node: NodeView, nodes: readonly NodeView[], allowSingle: boolean): Hold | undefined {
+export function loneControlPlane(node: NodeView, nodes: readonly NodeView[], allowSingle: boolean): Hold | undefined {
   if (!node.controlPlane) return undefined;
   const others = nodes.filter((other) => other.controlPlane && other.uid !== node.uid);
   if (others.length === 0) {

@@ -6,7 +6,7 @@ import { isEnd, isUnderWay } from '../model/node-phase.ts';
 import type { Reason } from '../model/reason.ts';
 import { matches } from '../model/selector.ts';
 import type { PlanInput } from './input.ts';
-import { freshRecord, failures } from './records.ts';
+import { freshRecord, failures, isBootRun } from './records.ts';
 
 /** What a command did, in words. */
 export interface CommandAnswer {
@@ -101,7 +101,7 @@ export function applyCommand(ledger: LedgerDocument, request: Request, input: Pl
 
 /** The run that a command without a name means: the one under way or paused, else the oldest that waits. */
 function steerable(ledger: LedgerDocument): RunRecord | undefined {
-  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state));
+  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBootRun(run));
   return (
     open.find((run) => run.state === 'Running' || run.state === 'Paused') ??
     open.sort((a, b) => a.createdAt - b.createdAt)[0]

@@ -8,6 +8,7 @@ import { formatInZone } from '../model/wall-clock.ts';
 import { freezeAt, nextAllowed, nextOpening, windowAt } from '../model/window.ts';
 import { seatLimit, unhealthy } from './budget.ts';
 import type { PlanInput } from './input.ts';
+import { bootingNodes } from './records.ts';
 import { selectedNodes } from './select.ts';
 
 const none = undefined;
@@ -57,7 +58,6 @@ export function clusterHolds(input: PlanInput): Hold[] {
 export function unsupported(policy: Policy): string[] {
   const fields: string[] = [];
   if (policy.strategy === 'Replace') fields.push('strategy: Replace');
-  if (policy.onBoot.enabled) fields.push('onBoot');
   if (policy.hooks.before.length + policy.hooks.after.length > 0) fields.push('hooks');
   if (policy.gates.length > 0) fields.push('gates');
   if (policy.updates.lock) fields.push('updates.lock');
@@ -116,7 +116,8 @@ export function gateHold(input: PlanInput, run: RunRecord): Hold | undefined {
   return undefined;
 }
 
-function suspended(input: PlanInput): Hold | undefined {
+/** A person has said: nothing. */
+export function suspended(input: PlanInput): Hold | undefined {
   const by = input.fleet.suspend
     ? 'oakum.yaml'
     : input.desired?.settings.suspend
@@ -147,7 +148,10 @@ function outsideWindow(input: PlanInput, run: RunRecord): Hold | undefined {
     if (expected !== undefined && now + expected > open.closes) {
       return {
         reason: 'WindowTooShort',
-        message: `the window closes ${formatInZone(open.closes, zone)} and a node takes about ${spellDuration(expected)}; ${opens}`,
+        message:
+          expected > open.closes - open.opened
+            ? `the window is open for ${spellDuration(open.closes - open.opened)} and a node takes about ${spellDuration(expected)}; ${opens}`
+            : `the window closes ${formatInZone(open.closes, zone)} and a node takes about ${spellDuration(expected)}; ${opens}`,
         until: next,
       };
     }
@@ -164,7 +168,8 @@ export function expectedDuration(input: PlanInput): number | undefined {
 }
 
 function clusterUnhealthy(input: PlanInput, run: RunRecord): Hold | undefined {
-  const selected = selectedNodes(run, input.observed.nodes);
+  const booting = bootingNodes(input.ledger?.runs ?? {});
+  const selected = selectedNodes(run, input.observed.nodes).filter((node) => !booting.has(node.uid));
   const down = selected.filter((node) => unhealthy(node)).map((node) => node.name);
   const limit = seatLimit(run.spec.policy.rollout.concurrency, selected.length);
   if (down.length < limit || down.length === 0) return undefined;

@@ -15,13 +15,18 @@ import {
 } from '../model/names.ts';
 import { isUnderWay } from '../model/node-phase.ts';
 import type { NodeView } from '../model/observed.ts';
+import { isBootRun } from './records.ts';
 
 /** Actions that bring labels and annotations of the nodes to what the ledger says. Nothing to change: no action. */
 export function markActions(ledger: LedgerDocument, nodes: readonly NodeView[]): Action[] {
-  const open = Object.values(ledger.runs).find((run) => !runEnded(run.state) && run.startedAt !== undefined);
+  const begun = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && run.startedAt !== undefined);
   const actions: Action[] = [];
   for (const node of nodes) {
-    const record = open?.nodes[node.name]?.uid === node.uid ? open.nodes[node.name] : undefined;
+    // A node that has just joined may be in a boot run and wait in another one: where the work is counts.
+    const recordIn = (run: RunRecord): NodeRecord | undefined =>
+      run.nodes[node.name]?.uid === node.uid ? run.nodes[node.name] : undefined;
+    const open = begun.find((run) => isUnderWay(recordIn(run)?.phase ?? 'Pending'));
+    const record = open && recordIn(open);
     const { labels, annotations } = wantedMarks(ledger, node, open, record);
     const labelChanges = differences(labels, node.labels);
     const annotationChanges = differences(annotations, node.annotations);
@@ -102,6 +107,8 @@ function differences(wanted: Marks, found: Readonly<Record<string, string>>): Re
 /** An Event on the node for what began or ended there in this pass. */
 export function eventFor(run: RunRecord, before: NodeRecord | undefined, after: NodeRecord): Action | undefined {
   if (before?.phase === after.phase) return undefined;
+  // On boot there is nothing to be drained but in odd cases, which Draining then tells.
+  if (after.phase === 'Cordoning' && isBootRun(run)) return undefined;
   const told = eventText(after);
   if (told === undefined) return undefined;
   return {

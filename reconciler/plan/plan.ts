@@ -5,10 +5,12 @@ import { domain } from '../model/names.ts';
 import type { ObserveInterest, Observed } from '../model/observed.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Hold } from '../model/reason.ts';
+import { moveBootRuns } from './boot-pass.ts';
+import { registerBoots, releaseTaints } from './boot.ts';
 import { clusterHolds } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { markActions } from './marks.ts';
-import { chooseRun, endRuns, forgetRuns } from './runs.ts';
+import { chooseRun, endRuns, forgetRuns, queueHold } from './runs.ts';
 import { moveRun } from './run-pass.ts';
 import { sweep } from './sweep.ts';
 import { registerTriggers } from './triggers.ts';
@@ -33,24 +35,42 @@ export function planCluster(input: PlanInput): Plan {
 
   // What is wanted: slots and requests become runs, each exactly once.
   if (readable) ledger = acceptCommit(registerTriggers(ledger, { ...input, ledger }), input);
+  // Nodes that have just joined with the taint get a run of their own, or are let go with a reason.
+  if (readable) ledger = registerBoots(ledger, input, holds);
   // What has waited too long ends, with the reason that it waited for.
   ledger = endRuns(ledger, input);
-  // At most one run is under way; the others wait for it.
+  // At most one run that disturbs is under way; the others wait for it.
   ledger = chooseRun(ledger, input, holds);
+  // Nodes that have just joined go on beside it: nothing runs on them yet.
+  const booted = moveBootRuns(ledger, input, readable ? undefined : holds[0]);
+  ledger = booted.ledger;
   // Nodes under way go on; free seats go to the next ones.
   const moved = moveRun(ledger, input, holds);
   ledger = moved.ledger;
   // Cordons of ours without an owner are taken away; what a person undid is accepted.
   const swept = sweep(ledger, input);
   ledger = forgetRuns(swept.ledger, input);
+  // The taint goes when its node is patched, or will not be.
+  const released = releaseTaints(ledger, input);
   // What is written on nodes follows the ledger.
   const marks = markActions(ledger, input.observed.nodes);
-  const actions: Action[] = [...moved.actions, ...swept.actions, ...marks, ...moved.events];
+  const actions: Action[] = [
+    ...booted.actions,
+    ...moved.actions,
+    ...swept.actions,
+    ...released,
+    ...marks,
+    ...booted.events,
+    ...moved.events,
+  ];
+  const waiting = new Map([...moved.holds, ...booted.holds]);
 
   const same = input.ledger !== undefined && ledger === input.ledger;
-  const told = tellNodes(ledger, input, holds, moved.holds);
+  const told = tellNodes(ledger, input, holds, waiting);
   const upcoming = upcomingRuns(input);
-  const times = [...holds, ...moved.holds.values()].map((hold) => hold.until).concat(moved.until, upcoming.wake);
+  const times = [...holds, ...waiting.values()]
+    .map((hold) => hold.until)
+    .concat(moved.until, booted.until, upcoming.wake, queueHold(ledger, input, holds)?.until);
   return {
     ledger: same && input.ledger ? input.ledger : ledger,
     actions,
@@ -62,7 +82,7 @@ export function planCluster(input: PlanInput): Plan {
       Math.min(
         input.now + longestSleepMs,
         ...times.filter((at): at is number => at !== undefined && at > input.now),
-        ...(moved.again ? [input.now + 1] : []),
+        ...(moved.again || booted.again ? [input.now + 1] : []),
       ),
     ),
   };

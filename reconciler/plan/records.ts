@@ -1,10 +1,26 @@
 // Small questions about run and node records that several parts of the planner ask.
 import type { NodeRecord, RunRecord } from '../model/ledger.ts';
+import { runEnded } from '../model/ledger.ts';
 import type { NodePhase } from '../model/node-phase.ts';
 import { isUnderWay } from '../model/node-phase.ts';
 import { zoneLabel } from '../model/names.ts';
 import type { NodeView } from '../model/observed.ts';
 import type { Reason } from '../model/reason.ts';
+
+/** A run that patches one node which has just joined: beside the others, since it disturbs nothing. */
+export function isBootRun(run: RunRecord): boolean {
+  return run.triggers[0]?.kind === 'boot';
+}
+
+/** Records of nodes that open boot runs are about, by the node's UID. No other run touches them, and they are no loss to anybody's budget. */
+export function bootingNodes(runs: Readonly<Record<string, RunRecord>>): Map<string, NodeRecord> {
+  const found = new Map<string, NodeRecord>();
+  for (const run of Object.values(runs)) {
+    if (!isBootRun(run) || runEnded(run.state)) continue;
+    for (const record of Object.values(run.nodes)) found.set(record.uid, record);
+  }
+  return found;
+}
 
 /** A record for a node that comes into a run. */
 export function newRecord(node: NodeView, topologyKey: string | undefined, now: number): NodeRecord {

@@ -11,7 +11,7 @@ import { frozen, gateHold } from './gates.ts';
 import { remember, rememberReboot } from './history.ts';
 import type { PlanInput } from './input.ts';
 import { eventFor } from './marks.ts';
-import { atEnd, enter, failures, freshRecord, newRecord } from './records.ts';
+import { atEnd, bootingNodes, enter, failures, freshRecord, isBootRun, newRecord } from './records.ts';
 import { addRunIfChanged, endOf, withReason } from './runs.ts';
 import { byTurn, selectedNodes } from './select.ts';
 import { advance } from './steps.ts';
@@ -32,7 +32,9 @@ export interface Moved {
 
 /** Moves the run that is under way, if there is one. */
 export function moveRun(ledger: LedgerDocument, input: PlanInput, holds: readonly Hold[]): Moved {
-  const active = Object.values(ledger.runs).find((run) => run.startedAt !== undefined && !runEnded(run.state));
+  const active = Object.values(ledger.runs).find(
+    (run) => run.startedAt !== undefined && !runEnded(run.state) && !isBootRun(run),
+  );
   if (!active)
     return { ledger, actions: [], events: [], holds: new Map(), runHold: undefined, until: [], again: false };
   const pass = new RunPass(ledger, active, input);
@@ -143,8 +145,12 @@ class RunPass {
 
   /** Gives free seats to the next nodes, unless something holds. */
   startNodes(clusterHolds: readonly Hold[]): void {
-    const { input, run } = this;
+    const { input } = this;
     const { now } = input;
+    // What was forgiven and has been tried again is no failure any more: it must not pay for the next one.
+    const forgiven = Math.min(this.run.forgiven, failures(this.run));
+    if (forgiven !== this.run.forgiven) this.run = { ...this.run, forgiven };
+    const { run } = this;
     const pending = Object.values(run.nodes).filter((record) => record.phase === 'Pending');
     const failed = failures(run) - run.forgiven;
     const { maxFailures } = run.spec.policy.rollout;
@@ -169,13 +175,16 @@ class RunPass {
     const turn = selectedNodes(this.run, input.observed.nodes).sort(
       byTurn(this.ledger.history, run.spec.policy.rollout.controlPlane, input.settings.ownNode),
     );
+    const booting = bootingNodes(this.ledger.runs);
     const seating = seat({
       now,
       run: this.run,
       turn,
+      booting,
       nodes: input.observed.nodes,
       history: this.ledger.history,
       nodesPerHour: input.settings.ceilings.nodesPerHour,
+      starts: startsOf(this.ledger, this.run),
     });
     for (const [name, hold] of seating.holds) this.holds.set(name, hold);
     for (const name of seating.start) {
@@ -270,6 +279,15 @@ class RunPass {
       again: this.again,
     };
   }
+}
+
+/** When the nodes of all runs were begun; on boot nothing is disturbed, so it does not count. */
+function startsOf(ledger: LedgerDocument, run: RunRecord): number[] {
+  return Object.values({ ...ledger.runs, [run.id]: run })
+    .filter((one) => !isBootRun(one))
+    .flatMap((one) =>
+      Object.values(one.nodes).flatMap((record) => (record.startedAt === undefined ? [] : [record.startedAt])),
+    );
 }
 
 function failedNames(run: RunRecord): string {

@@ -3,7 +3,7 @@ import { spellDuration } from '../model/duration.ts';
 import type { LedgerDocument, NodeRecord, RunRecord, RunState } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
 import type { Hold, Reason } from '../model/reason.ts';
-import { failures } from './records.ts';
+import { failures, isBootRun } from './records.ts';
 import { gateHold } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { addRun, ended } from './triggers.ts';
@@ -15,7 +15,7 @@ const keptRuns = 20;
 export function endRuns(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
   let next = ledger;
   for (const run of Object.values(ledger.runs)) {
-    if (runEnded(run.state) || run.startedAt !== undefined || input.now < run.validUntil) continue;
+    if (runEnded(run.state) || isBootRun(run) || run.startedAt !== undefined || input.now < run.validUntil) continue;
     next = addRun(
       next,
       ended(
@@ -49,7 +49,7 @@ export function endRuns(ledger: LedgerDocument, input: PlanInput): LedgerDocumen
 /** Lets the oldest waiting run begin when no other is under way and no gate says no; tells the others what they wait for. */
 export function chooseRun(ledger: LedgerDocument, input: PlanInput, holds: readonly Hold[]): LedgerDocument {
   let next = ledger;
-  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state));
+  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBootRun(run));
   const active = open.find((run) => run.startedAt !== undefined);
   const queue = open
     .filter((run) => run.startedAt === undefined)
@@ -73,6 +73,14 @@ export function chooseRun(ledger: LedgerDocument, input: PlanInput, holds: reado
       });
   }
   return next;
+}
+
+/** Why the run that would be next does not begin: undefined when no run waits, or when it waits for another run. */
+export function queueHold(ledger: LedgerDocument, input: PlanInput, holds: readonly Hold[]): Hold | undefined {
+  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBootRun(run));
+  if (open.some((run) => run.startedAt !== undefined)) return undefined;
+  const [first] = open.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  return first && (holds[0] ?? gateHold({ ...input, ledger }, first));
 }
 
 /** The run with another reason in the same state; `since` moves only with the reason. */
@@ -119,10 +127,10 @@ export function endOf(run: RunRecord, now: number): RunRecord {
   return end('Succeeded', 'Completed');
 }
 
-/** Drops runs that are archived in Git, oldest first, beyond the number that is kept. */
-export function forgetRuns(ledger: LedgerDocument, _input: PlanInput): LedgerDocument {
+/** Drops runs that are archived in Git, oldest first, beyond the number that is kept; those of the last hour count for the ceiling. */
+export function forgetRuns(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
   const archived = Object.values(ledger.runs)
-    .filter((run) => run.archived && runEnded(run.state))
+    .filter((run) => run.archived && runEnded(run.state) && (run.endedAt ?? 0) < input.now - 3_600_000)
     .sort((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0));
   if (archived.length <= keptRuns) return ledger;
   const drop = new Set(archived.slice(keptRuns).map((run) => run.id));

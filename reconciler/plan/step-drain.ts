@@ -2,7 +2,8 @@
 import type { NodeRecord } from '../model/ledger.ts';
 import { iso } from '../model/instant.ts';
 import { evictionRound, podName, podsToMove, standingObstacles, tellObstacles } from './drain.ts';
-import { enter, waiting } from './records.ts';
+import { isUnpatched } from './boot.ts';
+import { enter, isBootRun, waiting } from './records.ts';
 import { cordonIsOurs, enterJobPhase, release, type StepContext, type StepResult } from './step-context.ts';
 
 /** How often a node whose drain ran into its limit is tried again in one run. */
@@ -15,6 +16,14 @@ const mostDrains = 3;
 export function cordoning(context: StepContext): StepResult {
   const { record, node, now, run, settings } = context;
   const rules = run.spec.policy.drain;
+  if (record.cordoned && node.unschedulable && !cordonIsOurs(node)) {
+    // Somebody else was faster: our write was refused, and the cordon is theirs to take away.
+    const theirs = { ...record, cordoned: false, foreignCordon: true };
+    return {
+      record: enter(theirs, 'Draining', now, 'was cordoned by somebody else; pods are being evicted'),
+      actions: [],
+    };
+  }
   if (record.cordoned || cordonIsOurs(node)) {
     const ours = { ...record, cordoned: true };
     if (node.unschedulable && cordonIsOurs(node))
@@ -24,6 +33,10 @@ export function cordoning(context: StepContext): StepResult {
   if (context.pods === undefined)
     return { record: waiting(record, 'Working', 'pods of the node are being read'), actions: [], until: now };
   const pods = podsToMove(context.pods, rules, settings.jobNamespace);
+  if (pods.length === 0 && isBootRun(run) && isUnpatched(node)) {
+    // Nothing is there to be disturbed and the taint keeps it so: a cordon would add nothing.
+    return { record: enter(record, 'RebootPending', now, 'has no pods yet and waits to be rebooted'), actions: [] };
+  }
   const standing = standingObstacles(pods, context.budgets, rules);
   const round = evictionRound(node.name, pods, context.evictions, {
     now,

@@ -1,11 +1,16 @@
 // The reboot: asked for once, proven by a new boot id, and limited in number and time.
-import type { NodeRecord } from '../model/ledger.ts';
+import type { NodeHistory, NodeRecord } from '../model/ledger.ts';
 import { meaningOf } from '../model/patch-result.ts';
 import { spellDuration } from '../model/duration.ts';
 import { atEnd, enter, waiting } from './records.ts';
 import { awaitJob, enterJobPhase, mostTries, retry, tell, type StepContext, type StepResult } from './step-context.ts';
 
 const dayMs = 86_400_000;
+
+/** How often a reboot was asked for in the last 24 hours. One that did not happen counts too: it may only be late. */
+function rebootsOfDay(history: NodeHistory | undefined, now: number): number {
+  return (history?.reboots ?? []).filter((at) => at > now - dayMs).length;
+}
 
 /** After the patch: reboot if it is required and allowed, else verify at once. */
 export function afterPatch(context: StepContext, required: boolean, why: readonly string[]): StepResult {
@@ -58,16 +63,16 @@ export function rebootPending(context: StepContext): StepResult {
       until: limit,
     };
   }
-  const recent = (history?.reboots ?? []).filter((at) => at > now - dayMs);
+  const recent = rebootsOfDay(history, now);
   const { maxPerDay } = run.spec.policy.reboot;
-  if (recent.length >= maxPerDay) {
+  if (recent >= maxPerDay) {
     return {
       record: atEnd(
         record,
         'Quarantined',
         now,
         'RebootLoop',
-        `was rebooted ${recent.length} times in 24 hours (reboot.maxPerDay is ${maxPerDay}) and still needs a reboot`,
+        `was rebooted ${recent} times in 24 hours (reboot.maxPerDay is ${maxPerDay}) and still needs a reboot`,
       ),
       actions: [],
     };
@@ -137,7 +142,7 @@ export function rebooting(context: StepContext): StepResult {
   }
   const late = asked + settings.timing.rebootDelayMs + settings.timing.rebootHappensMs;
   if (node.ready && now >= late) {
-    if (record.tries < 2) {
+    if (record.tries < 2 && rebootsOfDay(context.history, now) < run.spec.policy.reboot.maxPerDay) {
       const again = retry(
         context,
         `boot id is still ${record.bootIdBefore.slice(0, 8)}; the reboot is asked for once more`,

@@ -8,8 +8,10 @@ import { runEnded } from '../model/ledger.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Reason } from '../model/reason.ts';
 import { describeSchedule, nextSlot, slotSince } from '../model/schedule.ts';
+import { nextAllowed } from '../model/window.ts';
 import { applyCommand } from './commands.ts';
 import type { PlanInput } from './input.ts';
+import { isBootRun } from './records.ts';
 import { selectedNodes } from './select.ts';
 
 /** A commit is read some time after it was made; slots in between are not lost. */
@@ -48,7 +50,11 @@ function registerSlot(ledger: LedgerDocument, policy: Policy, input: PlanInput):
     trigger: { kind: 'schedule', at },
     action: 'patch',
     spec: { policy, onlyNodes: [], onlySelector: undefined, why: describeSchedule(schedule) },
-    validUntil: at + (validForMs ?? Math.min(following - at, weekMs)),
+    // A window or the end of a freeze may be more than a week away: the week counts from the first moment at which a node may start.
+    validUntil:
+      validForMs === undefined
+        ? Math.min(following, (nextAllowed(policy.windows, policy.freezes, at) ?? at) + weekMs)
+        : at + validForMs,
   });
   if (late > startingDeadlineMs) {
     return addRun(noted, {
@@ -172,7 +178,8 @@ function withdrawRequests(ledger: LedgerDocument, input: PlanInput): LedgerDocum
   return next;
 }
 
-interface NewRun {
+/** What a new run is about. */
+export interface NewRun {
   readonly id: string;
   readonly trigger: Trigger;
   readonly action: RunRecord['action'];
@@ -180,7 +187,8 @@ interface NewRun {
   readonly validUntil: number;
 }
 
-function newRun(ledger: LedgerDocument, input: PlanInput, wanted: NewRun): RunRecord {
+/** A run that has not begun; its id comes from what it is for, never from the moment of looking. */
+export function newRun(ledger: LedgerDocument, input: PlanInput, wanted: NewRun): RunRecord {
   let id = wanted.id;
   for (let copy = 2; ledger.runs[id] !== undefined; copy++) id = `${wanted.id}-${copy}`;
   return {
@@ -208,7 +216,8 @@ function newRun(ledger: LedgerDocument, input: PlanInput, wanted: NewRun): RunRe
 /** Two triggers for the same work that have not begun are one run. */
 function merged(ledger: LedgerDocument, run: RunRecord, now: number): { next: LedgerDocument; runId: string } {
   const twin = Object.values(ledger.runs).find(
-    (other) => other.startedAt === undefined && !runEnded(other.state) && other.digest === run.digest,
+    (other) =>
+      other.startedAt === undefined && !runEnded(other.state) && !isBootRun(other) && other.digest === run.digest,
   );
   if (!twin) return { next: addRun(ledger, run), runId: run.id };
   const both: RunRecord = {

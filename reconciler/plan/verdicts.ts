@@ -9,6 +9,9 @@ import type { Hold } from '../model/reason.ts';
 import { nextSlot } from '../model/schedule.ts';
 import { nextAllowed } from '../model/window.ts';
 import type { PlanInput } from './input.ts';
+import { isUnpatched } from './boot.ts';
+import { isBootRun } from './records.ts';
+import { queueHold } from './runs.ts';
 import { exclusion, selectedNodes } from './select.ts';
 
 /** Next slots of the schedule with the instants at which a node may really start. */
@@ -37,19 +40,27 @@ export function tellNodes(
   holds: readonly Hold[],
   waiting: ReadonlyMap<string, Hold>,
 ): NodeVerdict[] {
-  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state));
+  const all = Object.values(ledger.runs).filter((run) => !runEnded(run.state));
+  const boots = all.filter((run) => isBootRun(run));
+  const open = all.filter((run) => !isBootRun(run));
   const active = open.find((run) => run.startedAt !== undefined);
-  const [queued] = open.filter((run) => run.startedAt === undefined).sort((a, b) => a.createdAt - b.createdAt);
+  const [queued] = open
+    .filter((run) => run.startedAt === undefined)
+    .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
   const chosen = queued
     ? new Set(selectedNodes(queued, input.observed.nodes).map((node) => node.uid))
     : new Set<string>();
   const [next] = upcomingRuns(input, 1).slots;
+  const hold = queueHold(ledger, input, holds);
   return input.observed.nodes
     .map((node) => {
+      const boot = boots.find((run) => run.nodes[node.name]?.uid === node.uid);
+      const booting = boot?.nodes[node.name];
+      if (boot && booting) return inRun(node, boot, booting, waiting.get(node.name));
       const record = active?.nodes[node.name];
       if (active && record?.uid === node.uid && (!isEndedWell(record) || record.phase === 'Patched'))
         return inRun(node, active, record, waiting.get(node.name));
-      if (queued && chosen.has(node.uid)) return queuedVerdict(node, queued);
+      if (queued && chosen.has(node.uid)) return queuedVerdict(node, queued, hold);
       return idleVerdict(node, ledger, input, holds, next);
     })
     .sort((a, b) => (a.node < b.node ? -1 : a.node > b.node ? 1 : 0));
@@ -91,7 +102,7 @@ function inRun(node: NodeView, run: RunRecord, record: NodeRecord, hold: Hold | 
   };
 }
 
-function queuedVerdict(node: NodeView, run: RunRecord): NodeVerdict {
+function queuedVerdict(node: NodeView, run: RunRecord, hold: Hold | undefined): NodeVerdict {
   return {
     node: node.name,
     phase: 'Pending',
@@ -99,7 +110,7 @@ function queuedVerdict(node: NodeView, run: RunRecord): NodeVerdict {
     message: run.message,
     since: run.since,
     next: `run ${run.id} begins`,
-    at: undefined,
+    at: hold?.until,
     run: run.id,
   };
 }
@@ -147,6 +158,8 @@ function idleVerdict(
   const coming =
     next === undefined ? 'the policy has no schedule; commit a request to patch it' : `next run ${iso(next)}`;
   const then = next === undefined ? 'nothing until a request is committed' : 'the next run of the schedule';
+  if (history?.boot?.failed && isUnpatched(node))
+    return say('BootPatchFailed', history.boot.message, `keeps its taint; ${then}`, next, 'Idle', history.boot.at);
   if (history?.pending?.reboot) return say('RebootPending', `installed updates need a reboot; ${coming}`, then, next);
   if (history?.lastError) return say('NotYet', `last time: ${history.lastError}; ${coming}`, then, next);
   return say('NotYet', coming, then, next);

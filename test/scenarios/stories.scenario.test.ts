@@ -1,6 +1,7 @@
 // Golden transcripts: whole stories on the simulated API server in virtual time, with the invariants checked after every pass.
 import { describe, expect, it } from 'vitest';
 import { kernelUpdate, ordinaryUpdates } from '../../reconciler/cli/imitated-cluster.ts';
+import { unpatchedTaint } from '../../reconciler/model/names.ts';
 import { Scenario } from '../support/scenario.ts';
 
 const minute = 60_000;
@@ -166,6 +167,28 @@ const tales: readonly Tale[] = [
         ...request('now'),
       });
       await scenario.run(3 * hour);
+      return scenario;
+    },
+  },
+  {
+    name: 'two nodes join in the middle of a run and are patched on boot',
+    tell: async () => {
+      const scenario = cluster();
+      const taints = [{ key: unpatchedTaint, effect: 'NoSchedule' as const }];
+      scenario.commit({ ...policy('{ onBoot: true, rollout: { soak: 0s, canary: null } }'), ...request('now') });
+      await scenario.run(hour, (result) => result.plan.nodes.some((node) => node.phase === 'Patching'));
+      scenario.world.add({ name: 'new-1', zone: 'b', taints, system: { jobMs: 5_000, pending: [kernelUpdate] } });
+      scenario.world.add({ name: 'new-2', zone: 'c', taints, system: { jobMs: 5_000 } });
+      scenario.world.system('new-2').fault = {
+        mode: 'download',
+        code: 'REPO_AUTH',
+        message: 'the mirror says 403',
+        exitCode: 30,
+      };
+      scenario.say('— new-1 and new-2 join with the taint');
+      await scenario.run(2 * hour);
+      const tainted = (await scenario.pass()).observed.nodes.filter((node) => node.taints.length > 0);
+      scenario.say(`— tainted in the end: ${tainted.map((node) => node.name).join(', ') || 'none'}`);
       return scenario;
     },
   },

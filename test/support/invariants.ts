@@ -1,12 +1,15 @@
 // What must be true after every pass, whatever the policy and the world: broken once, the test fails with a sentence.
-import { runEnded } from '../../reconciler/model/ledger.ts';
+import { type NodeRecord, runEnded, type RunRecord } from '../../reconciler/model/ledger.ts';
 import { cordonAnnotation } from '../../reconciler/model/names.ts';
 import { isUnderWay } from '../../reconciler/model/node-phase.ts';
-import type { Plan } from '../../reconciler/model/plan.ts';
+import type { NodeVerdict, Plan } from '../../reconciler/model/plan.ts';
+import { isReason } from '../../reconciler/model/reason.ts';
 import { freezeAt, windowAt } from '../../reconciler/model/window.ts';
 import { seatLimit } from '../../reconciler/plan/budget.ts';
 import type { PlanInput } from '../../reconciler/plan/input.ts';
+import { bootingNodes, isBootRun } from '../../reconciler/plan/records.ts';
 import { selectedNodes } from '../../reconciler/plan/select.ts';
+import { checkBoots } from './boot-invariants.ts';
 
 /** Throws when a pass broke a promise. */
 export function checkInvariants(input: PlanInput, plan: Plan): void {
@@ -15,14 +18,16 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
   const must = (holds: boolean, sentence: string): void => void (holds || broken.push(sentence));
   const open = Object.values(plan.ledger.runs).filter((run) => !runEnded(run.state));
   const begun = open.filter((run) => run.startedAt !== undefined);
-  must(begun.length <= 1, `at most one run is under way, found ${begun.map((run) => run.id).join(', ')}`);
+  const disturbing = begun.filter((run) => !isBootRun(run));
+  must(disturbing.length <= 1, `at most one run is under way, found ${disturbing.map((run) => run.id).join(', ')}`);
+  checkBoots(input, plan, must);
 
   const before = new Map(
     Object.values(input.ledger?.runs ?? {}).flatMap((run) =>
       Object.values(run.nodes).map((record) => [`${run.id}/${record.node}/${record.uid}`, record] as const),
     ),
   );
-  for (const run of begun) {
+  for (const run of disturbing) {
     const records = Object.values(run.nodes);
     const working = records.filter((record) => isUnderWay(record.phase));
     const limit = seatLimit(
@@ -33,6 +38,7 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
       (record) => !isUnderWay(before.get(`${run.id}/${record.node}/${record.uid}`)?.phase ?? 'Pending'),
     );
     if (started.length > 0) {
+      mayStart(input, plan, run, started, must);
       must(working.length <= limit, `${working.length} nodes are under way and the budget is ${limit}`);
       for (const policy of [run.spec.policy, input.desired?.policy]) {
         if (!policy) continue;
@@ -77,6 +83,24 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
         `a reboot of ${action.node} was asked for in a freeze`,
       );
     }
+    if (action.kind === 'createJob') {
+      const record = begun.map((run) => run.nodes[action.node]).find((one) => one && isUnderWay(one.phase));
+      const step = action.manifest.metadata.labels['oakum.dev/step'];
+      if (step === 'patch')
+        must((record?.download?.pending ?? 0) > 0, `${action.node} is patched although nothing is pending`);
+      if (step === 'reboot')
+        must(
+          begun.some((run) => run.action === 'reboot' || run.spec.policy.reboot.when !== 'never'),
+          `${action.node} is rebooted although the policy says never`,
+        );
+    }
+    if (action.kind === 'cordon') {
+      const node = observed.nodes.find((one) => one.name === action.node);
+      must(
+        node === undefined || !node.unschedulable || node.annotations[cordonAnnotation] !== undefined,
+        `${action.node} was cordoned by somebody else and would be made ours`,
+      );
+    }
     if (action.kind === 'uncordon') {
       const node = observed.nodes.find((one) => one.name === action.node);
       must(
@@ -105,10 +129,95 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
     );
   }
 
-  must(plan.nodes.length === observed.nodes.length, `${observed.nodes.length} nodes and ${plan.nodes.length} verdicts`);
-  for (const verdict of plan.nodes)
-    must(verdict.message !== '' || verdict.phase !== 'Idle', `node ${verdict.node} waits without a sentence`);
+  for (const [name, history] of Object.entries(plan.ledger.history)) {
+    const earlier = input.ledger?.history[name];
+    if (history.reboots.length === 0 || history.reboots === earlier?.reboots) continue;
+    if (history.reboots.at(-1) === earlier?.reboots.at(-1)) continue;
+    const most = Math.max(...begun.map((run) => run.spec.policy.reboot.maxPerDay));
+    const lately = history.reboots.filter((at) => at > now - 86_400_000).length;
+    must(lately <= most, `${name} is rebooted ${lately} times in 24 hours, ${most} are allowed`);
+  }
+
+  const names = new Set(plan.nodes.map((verdict) => verdict.node));
+  must(
+    plan.nodes.length === observed.nodes.length && observed.nodes.every((node) => names.has(node.name)),
+    `${observed.nodes.length} nodes and ${plan.nodes.length} verdicts`,
+  );
+  for (const verdict of plan.nodes) tellsEnough(input, verdict, must);
   must(plan.wakeAt > now, 'the next look is not in the future');
 
   if (broken.length > 0) throw new Error(`broken at ${new Date(now).toISOString()}:\n  ${broken.join('\n  ')}`);
+}
+
+type Must = (holds: boolean, sentence: string) => void;
+
+/** What must be true when nodes of a run start: seats, failure budget, canary, rest, ceilings, order. */
+function mayStart(input: PlanInput, plan: Plan, run: RunRecord, started: readonly NodeRecord[], must: Must): void {
+  const { observed, now } = input;
+  const { rollout } = run.spec.policy;
+  const records = Object.values(run.nodes);
+  const selected = selectedNodes(run, observed.nodes);
+  const working = new Set(records.filter((record) => isUnderWay(record.phase)).map((record) => record.node));
+  const booting = bootingNodes(plan.ledger.runs);
+  const out = selected.filter(
+    (node) =>
+      !working.has(node.name) &&
+      !booting.has(node.uid) &&
+      (!node.ready || plan.ledger.history[node.name]?.quarantine !== undefined),
+  );
+  const limit = seatLimit(rollout.concurrency, selected.length);
+  must(
+    working.size + out.length <= limit,
+    `${working.size} nodes are under way, ${out.length} are out, the budget is ${limit}`,
+  );
+  const failed = records.filter((record) => record.phase === 'Failed' || record.phase === 'Quarantined').length;
+  must(failed - run.forgiven < rollout.maxFailures, `a node started after ${failed} failures`);
+  must(run.forgiven <= failed, `${run.forgiven} failures are forgiven and there are ${failed}`);
+  must(!input.desired?.policy?.suspend && !input.desired?.settings.suspend, 'a node started although suspended');
+  const patched = records.filter((record) => record.phase === 'Patched');
+  if (rollout.canary && patched.length < rollout.canary.nodes)
+    must(working.size + patched.length <= rollout.canary.nodes, `${working.size} nodes go where the canary goes alone`);
+  const restMs = rollout.soakMs;
+  const disturbed = records.filter((record) => record.endedAt !== undefined && record.phase !== 'Skipped');
+  for (const record of disturbed)
+    must(
+      now >= (record.endedAt ?? 0) + restMs,
+      `a node started ${now - (record.endedAt ?? 0)} ms after ${record.node}`,
+    );
+  const hourAgo = now - 3_600_000;
+  const recently = Object.values(plan.ledger.runs)
+    .filter((one) => !isBootRun(one))
+    .flatMap((one) =>
+      Object.values(one.nodes).filter((record) => record.startedAt !== undefined && record.startedAt > hourAgo),
+    );
+  const { nodesPerHour } = input.settings.ceilings;
+  must(
+    nodesPerHour === undefined || recently.length <= nodesPerHour,
+    `${recently.length} nodes were started within an hour, the deployment allows ${nodesPerHour}`,
+  );
+  const waiting = records.filter((record) => record.phase === 'Pending');
+  if (rollout.controlPlane === 'last' && started.some((record) => record.controlPlane))
+    must(!waiting.some((record) => !record.controlPlane), 'a control-plane node started before the workers were done');
+  for (const record of started) {
+    const node = observed.nodes.find((one) => one.uid === record.uid);
+    must(node?.ready === true, `${record.node} started although it is not Ready`);
+    must(node !== undefined && selected.includes(node), `${record.node} started although it is not selected`);
+  }
+}
+
+const waitsForTime = ['OutsideWindow', 'WindowTooShort', 'RetryLater'];
+
+/** A verdict has one word of the closed list, a sentence, what comes next, and a time when it waits for one. */
+function tellsEnough(input: PlanInput, verdict: NodeVerdict, must: Must): void {
+  const { now } = input;
+  const about = `node ${verdict.node} (${verdict.phase} ${verdict.reason}: ${verdict.message})`;
+  must(isReason(verdict.reason), `${about}: the reason is not of the list`);
+  must(verdict.message !== '', `${about}: no sentence`);
+  must(verdict.next !== '', `${about}: does not say what comes next`);
+  const resting = verdict.phase === 'Pending' || verdict.phase === 'Idle';
+  must(!resting || verdict.at === undefined || verdict.at > now, `${about}: the time of the next step is past`);
+  const dated = resting && waitsForTime.includes(verdict.reason) && !verdict.message.includes('no opening is in sight');
+  must(!dated || verdict.at !== undefined, `${about}: waits for a time and does not say which`);
+  const scheduled = input.desired?.policy?.schedule !== undefined && verdict.phase === 'Idle';
+  must(!scheduled || verdict.reason !== 'NotYet' || verdict.at !== undefined, `${about}: the next run has no time`);
 }
