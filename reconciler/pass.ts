@@ -12,6 +12,13 @@ import { interestOf, planCluster } from './plan/plan.ts';
 import type { Cluster, Ledger, Lease, Log } from './ports.ts';
 import type { Source } from './source.ts';
 
+/** A standby looks so often whether the Lease has come to it: a quiet cluster would not wake it. */
+const standbyMs = 5_000;
+/** What was not sent, or not answered, is planned anew so soon, for the same reason. */
+const unansweredMs = 2_000;
+/** What the API server understood and refused is asked again no sooner than this. */
+const refusedMs = 30_000;
+
 /** One cluster as the loop works on it. The ledger is remembered between passes; it is read again after a conflict and after the Lease was gained. */
 export interface Seat {
   readonly name: string;
@@ -121,7 +128,8 @@ export class ClusterLoop {
         message: holder ? `${holder} holds the Lease` : 'the Lease is not held yet',
         until: undefined,
       };
-      return { ...preview, plan: { ...preview.plan, actions: [], holds: [hold, ...preview.plan.holds] } };
+      const wakeAt = Math.min(preview.plan.wakeAt, now + standbyMs);
+      return { ...preview, plan: { ...preview.plan, actions: [], holds: [hold, ...preview.plan.holds], wakeAt } };
     }
     await this.load();
     const input = await this.input(source, now);
@@ -131,9 +139,8 @@ export class ClusterLoop {
     const outcomes = await execute(plan.actions, this.seat.cluster, this.seat.lease);
     this.answers = rememberAnswers(this.answers, outcomes, now);
     this.tell(outcomes);
-    // The answer to a question without effect is all that the next pass needs: it need not wait for the world.
-    const answered = outcomes.some(({ kind, action }) => kind === 'result' && action.kind === 'evict' && action.dryRun);
-    return this.result(input, source, answered ? { ...plan, wakeAt: now + 1 } : plan, outcomes, true);
+    const wakeAt = Math.min(plan.wakeAt, ...outcomes.map((outcome) => now + wakeAfter(outcome)));
+    return this.result(input, source, { ...plan, wakeAt }, outcomes, true);
   }
 
   private async input(source: Source, now: number): Promise<PlanInput> {
@@ -204,6 +211,23 @@ export class ClusterLoop {
           'action',
         );
       }
+    }
+  }
+}
+
+/** After how many milliseconds this outcome wants another pass; infinite: when the world has changed. */
+function wakeAfter(outcome: Outcome): number {
+  switch (outcome.kind) {
+    case 'result':
+      // The answer to a question without effect is all that the next pass needs: it need not wait for the world.
+      return outcome.action.kind === 'evict' && outcome.action.dryRun ? 1 : Number.POSITIVE_INFINITY;
+    case 'notSent':
+      return unansweredMs;
+    case 'error': {
+      // An Event is for people only, and is not sent again.
+      if (outcome.action.kind === 'event') return Number.POSITIVE_INFINITY;
+      const { kind, retryAfterMs } = outcome.error;
+      return Math.max(retryAfterMs ?? 0, kind === 'denied' || kind === 'rejected' ? refusedMs : unansweredMs);
     }
   }
 }
