@@ -32,7 +32,7 @@ export interface PolicySchedule {
   readonly schedule: Schedule;
   /** How late the controller may notice a slot; later it is `Missed`. */
   readonly startingDeadlineMs: number;
-  /** How long a registered run may wait; undefined: until the next slot, at most seven days. */
+  /** How long a registered run may wait; undefined: until the next slot, at most seven days from the first moment that windows and freezes allow. */
   readonly validForMs: number | undefined;
 }
 

@@ -28,6 +28,10 @@ export class TinyWorld {
   readonly passes: Plan[] = [];
   /** Called for every action before it is done and after the ledger was written; throws to kill. */
   onEffect: (what: string) => void = () => undefined;
+  /** Called for every action after it was done; throws AdapterError for an answer that got lost. */
+  afterEffect: (what: string) => void = () => undefined;
+  /** How many turns of the event loop the next action waits: answers may come in any order. */
+  turns: () => number = () => 0;
   private answers: Answers = noAnswers;
 
   constructor(start = Date.UTC(2026, 5, 1, 12), desired: ClusterDesired = aCluster()) {
@@ -78,8 +82,11 @@ export class TinyWorld {
       plan.actions,
       {
         act: async (action) => {
+          for (let turn = this.turns(); turn > 0; turn--) await Promise.resolve();
           this.onEffect(action.kind);
-          return this.cluster.act(action);
+          const answer = await this.cluster.act(action);
+          this.afterEffect(action.kind);
+          return answer;
         },
       },
       always,
