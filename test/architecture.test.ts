@@ -75,7 +75,7 @@ const pureMayUse: Readonly<Record<string, readonly string[]>> = {
   'model/digest.ts': ['node:crypto'],
   'model/result-text.ts': ['node:zlib'],
   'desired/yaml.ts': ['yaml'],
-  'desired/schema.ts': ['ajv', 'ajv/dist/2020.js', 'ajv-formats'],
+  'desired/schema.ts': ['ajv', 'ajv/dist/2020.js'],
   'report/text.ts': ['cli-table3'],
   'report/read-status.ts': ['yaml'],
 };

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { describe as show, validateFolder } from '../reconciler/cli/validate.ts';
+import { TinyWorld } from './support/tiny-world.ts';
 
 const folder = fileURLToPath(new URL('../examples/', import.meta.url));
 
@@ -11,3 +12,25 @@ test.each(readdirSync(folder))('the example %s is valid and says what to do', (n
   expect(validation.desired.clusters.size).toBeGreaterThan(0);
   for (const cluster of validation.desired.clusters.values()) expect(cluster.policy?.schedule).toBeDefined();
 });
+
+test.each(readdirSync(folder))(
+  'the example %s is planned: every node knows why it waits and when it is due',
+  async (name) => {
+    const { desired } = validateFolder(`${folder}${name}`);
+    for (const cluster of desired.clusters.values()) {
+      const world = new TinyWorld(Date.UTC(2026, 10, 21, 12), cluster);
+      for (const [index, zone] of ['a', 'b', 'c', 'a'].entries())
+        world.cluster.addNode(`worker-${index + 1}`, { zone });
+      const plan = await world.pass();
+      expect(
+        plan.holds.filter((hold) => hold.reason === 'UnsupportedFeature' || hold.reason === 'ApprovalUnsupported'),
+      ).toEqual([]);
+      expect(plan.nodes.map((node) => node.node)).toEqual(['worker-1', 'worker-2', 'worker-3', 'worker-4']);
+      expect(plan.upcoming.length).toBeGreaterThan(0);
+      const handled = cluster.requests.map((request) => world.ledger?.requests[request.name]?.state);
+      expect(handled).not.toContain(undefined);
+      await world.run(40 * 86_400_000);
+      expect(world.runs().map((run) => run.state)).toContain('Succeeded');
+    }
+  },
+);
