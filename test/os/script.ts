@@ -132,7 +132,7 @@ export async function pod(
 /** Runs the script in one mode against a root, as the pod would, and reads its result. Throws when there is none. */
 export async function start(root: Root, options: Start): Promise<Answer> {
   const made = await pod(root, options);
-  const ran = await run('/bin/busybox', ['sh', made.script], { env: made.env, timeout: options.timeout ?? 170_000 });
+  const ran = await run('/bin/busybox', ['sh', made.script], { env: made.env, timeout: options.timeout ?? 400_000 });
   const text = await readFile(made.result, 'utf8');
   if (text === '') throw new Error(`no result; exit ${String(ran.status)}\n${ran.stdout}\n${ran.stderr}`);
   return { ...ran, result: readResult(text), bytes: Buffer.byteLength(text) };

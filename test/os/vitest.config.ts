@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     root: new URL('../..', import.meta.url).pathname,
     include: ['test/os/*.test.ts'],
-    testTimeout: 180_000,
+    testTimeout: 420_000,
     hookTimeout: 600_000,
     maxWorkers: 2,
     sequence: { concurrent: false },
