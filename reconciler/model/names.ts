@@ -56,5 +56,7 @@ export const hostnameLabel = 'kubernetes.io/hostname';
 export const zoneLabel = 'topology.kubernetes.io/zone';
 export const osLabel = 'kubernetes.io/os';
 export const controlPlaneLabels = ['node-role.kubernetes.io/control-plane', 'node-role.kubernetes.io/master'] as const;
+/** Annotation by which kured says that it reboots a node (with its flag --annotate-nodes). */
+export const kuredRebootAnnotation = 'weave.works/kured-reboot-in-progress';
 /** Annotation that marks a static (mirror) pod, which the API server cannot evict. */
 export const mirrorPodAnnotation = 'kubernetes.io/config.mirror';

@@ -45,7 +45,7 @@ export interface NodeView {
   /** Version of the object as it was read; for display and tests, never compared by size. */
   readonly resourceVersion: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Only those of our domain. */
+  /** Only those of our domain, and marks of other tools at work. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly createdAt: number;
   readonly unschedulable: boolean;

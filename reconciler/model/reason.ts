@@ -92,7 +92,8 @@ const reasonTable = {
   },
   ForeignMaintenance: {
     about: 'Another tool or person is at work on the node.',
-    wayOut: 'Wait until it is done, or uncordon the node if the work is over.',
+    wayOut:
+      'Wait until it is done; the message names the tool and its mark. If the work is over, take the mark away. After 24 hours the run ends without the node.',
   },
   Paused: {
     about: 'The run is paused: too many nodes failed, or a person asked for it.',

@@ -1,9 +1,9 @@
 // Node: what is kept of a Node of the API.
-import { controlPlaneLabels, domain, osLabel } from '../model/names.ts';
+import { controlPlaneLabels, domain, kuredRebootAnnotation, osLabel } from '../model/names.ts';
 import type { NodeView } from '../model/observed.ts';
 import { condition, fields, instant, isTrue, items, text, texts } from './raw.ts';
 
-/** The view of one Node. Of the annotations only ours are kept: others can be large and are nobody's business here. */
+/** The view of one Node. Of the annotations only ours and those that say who else is at work are kept: others can be large and are nobody's business here. */
 export function nodeView(raw: unknown): NodeView {
   const metadata = fields(raw, 'metadata');
   const labels = texts(raw, 'metadata', 'labels');
@@ -35,7 +35,9 @@ export function nodeView(raw: unknown): NodeView {
 }
 
 function ours(annotations: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(annotations).filter(([key]) => key.startsWith(`${domain}/`)));
+  return Object.fromEntries(
+    Object.entries(annotations).filter(([key]) => key.startsWith(`${domain}/`) || key === kuredRebootAnnotation),
+  );
 }
 
 /** True when only the kubelet's heartbeat differs: nothing that a plan could depend on has changed. */

@@ -8,6 +8,7 @@ import type { NodeView } from '../model/observed.ts';
 import type { Hold } from '../model/reason.ts';
 import { isUnpatched, noBoot, noteBoot } from './boot.ts';
 import { loneControlPlane } from './budget.ts';
+import { foreignMaintenance } from './foreign.ts';
 import { frozen } from './gates.ts';
 import { remember, rememberReboot } from './history.ts';
 import type { PlanInput } from './input.ts';
@@ -153,6 +154,8 @@ function startHold(ledger: LedgerDocument, node: NodeView, input: PlanInput): Ho
   const boots = working.filter(({ boot }) => boot).length;
   if (boots >= mostBoots)
     return { reason: 'NoRoomInBudget', message: `${boots} nodes are being patched on boot`, until: undefined };
+  const foreign = foreignMaintenance(node);
+  if (foreign) return foreign;
   if (!node.controlPlane) return undefined;
   const other = working.find(({ record }) => record.controlPlane);
   if (other)

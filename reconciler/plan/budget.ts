@@ -5,6 +5,7 @@ import type { NodeView } from '../model/observed.ts';
 import type { Quantity } from '../model/policy.ts';
 import { spellDuration } from '../model/duration.ts';
 import type { Hold } from '../model/reason.ts';
+import { foreignMaintenance } from './foreign.ts';
 import { underWay } from './records.ts';
 
 const hourMs = 3_600_000;
@@ -42,8 +43,8 @@ export interface SeatingInput {
 }
 
 /**
- * Gives the free seats to waiting nodes in the order of their turn. Out are: nodes under way, nodes that keep our cordon, nodes that are not
- * Ready. Never two zones at once where a topology key is set; control-plane nodes one at a time and alone; the canary first, then its soak.
+ * Gives the free seats to waiting nodes in the order of their turn. Out are: nodes under way, nodes that keep our cordon, nodes that others work
+ * on, nodes that are not Ready. Never two zones at once where a topology key is set; control-plane nodes one at a time and alone; the canary first, then its soak.
  */
 export function seat(input: SeatingInput): Seating {
   const { run, turn, now } = input;
@@ -57,7 +58,7 @@ export function seat(input: SeatingInput): Seating {
       !busy.has(node.name) &&
       !input.booting.has(node.uid) &&
       turn.some((one) => one.uid === node.uid) &&
-      (unhealthy(node) || input.history[node.name]?.quarantine !== undefined),
+      (unhealthy(node) || input.history[node.name]?.quarantine !== undefined || foreignMaintenance(node) !== undefined),
   );
   const limit = seatLimit(rollout.concurrency, turn.length);
   const canary = canaryHold(run, now);
@@ -76,6 +77,7 @@ export function seat(input: SeatingInput): Seating {
     const hold =
       retryHold(record, now) ??
       bootHold(node, input.booting, booting) ??
+      foreignMaintenance(node) ??
       notReadyHold(node) ??
       hourlyHold(input, start.length) ??
       canary.hold ??
@@ -231,9 +233,14 @@ export function loneControlPlane(node: NodeView, nodes: readonly NodeView[], all
   );
 }
 
+function whyOut(node: NodeView): string {
+  if (!node.ready) return 'not Ready';
+  return foreignMaintenance(node)?.message ?? 'quarantined';
+}
+
 function roomHold(taken: number, limit: number, busy: readonly string[], out: readonly NodeView[]): Hold | undefined {
   if (taken < limit) return undefined;
-  const names = [...busy, ...out.map((node) => `${node.name} (${node.ready ? 'quarantined' : 'not Ready'})`)];
+  const names = [...busy, ...out.map((node) => `${node.name} (${whyOut(node)})`)];
   return {
     reason: 'NoRoomInBudget',
     message: `${taken} of ${limit} allowed out: ${names.slice(0, 5).join(', ')}${names.length > 5 ? ' …' : ''}`,

@@ -16,6 +16,9 @@ import { addRunIfChanged, endOf, withReason } from './runs.ts';
 import { byTurn, selectedNodes } from './select.ts';
 import { advance } from './steps.ts';
 
+/** How long a run stays open for nodes that others work on, after it has done all others. */
+const foreignWaitMs = 24 * 3_600_000;
+
 export interface Moved {
   readonly ledger: LedgerDocument;
   readonly actions: readonly Action[];
@@ -240,6 +243,9 @@ class RunPass {
       else if (hold?.reason === 'NotReady') {
         if (now >= limit) this.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
         else this.until.push(limit);
+      } else if (hold?.reason === 'ForeignMaintenance') {
+        if (now >= lastEnd + foreignWaitMs) this.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
+        else this.until.push(lastEnd + foreignWaitMs);
       }
     }
   }

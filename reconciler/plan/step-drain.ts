@@ -3,7 +3,8 @@ import type { NodeRecord } from '../model/ledger.ts';
 import { iso } from '../model/instant.ts';
 import { evictionRound, podName, podsToMove, standingObstacles, tellObstacles } from './drain.ts';
 import { isUnpatched } from './boot.ts';
-import { enter, isBootRun, waiting } from './records.ts';
+import { foreignMaintenance } from './foreign.ts';
+import { enter, isBootRun, waiting, installs } from './records.ts';
 import { cordonIsOurs, enterJobPhase, release, type StepContext, type StepResult } from './step-context.ts';
 
 /** How often a node whose drain ran into its limit is tried again in one run. */
@@ -36,6 +37,12 @@ export function cordoning(context: StepContext): StepResult {
   if (pods.length === 0 && isBootRun(run) && isUnpatched(node)) {
     // Nothing is there to be disturbed and the taint keeps it so: a cordon would add nothing.
     return { record: enter(record, 'RebootPending', now, 'has no pods yet and waits to be rebooted'), actions: [] };
+  }
+  const foreign = foreignMaintenance(node);
+  if (foreign) {
+    const limit = record.since + rules.timeoutMs;
+    if (now >= limit) return drainTimeout(context, foreign.message);
+    return { record: waiting(record, foreign.reason, foreign.message), actions: [], until: limit };
   }
   const standing = standingObstacles(pods, context.budgets, rules);
   const round = evictionRound(node.name, pods, context.evictions, {
@@ -138,7 +145,7 @@ export function draining(context: StepContext): StepResult {
 function drained(context: StepContext): StepResult {
   const { record, now, run } = context;
   const patched = record.patch !== undefined;
-  const nothingToInstall = run.action === 'reboot' || record.download?.pending === 0;
+  const nothingToInstall = !installs(run) || record.download?.pending === 0;
   if (patched || nothingToInstall)
     return { record: enter(record, 'RebootPending', now, 'is empty and waits to be rebooted'), actions: [] };
   return { record: enterJobPhase(record, 'Patching', now, 'updates are being installed'), actions: [] };

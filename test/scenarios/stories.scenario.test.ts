@@ -1,7 +1,7 @@
 // Golden transcripts: whole stories on the simulated API server in virtual time, with the invariants checked after every pass.
 import { describe, expect, it } from 'vitest';
 import { kernelUpdate, ordinaryUpdates } from '../../reconciler/cli/imitated-cluster.ts';
-import { unpatchedTaint } from '../../reconciler/model/names.ts';
+import { kuredRebootAnnotation, unpatchedTaint } from '../../reconciler/model/names.ts';
 import { Scenario } from '../support/scenario.ts';
 
 const minute = 60_000;
@@ -189,6 +189,28 @@ const tales: readonly Tale[] = [
       await scenario.run(2 * hour);
       const tainted = (await scenario.pass()).observed.nodes.filter((node) => node.taints.length > 0);
       scenario.say(`— tainted in the end: ${tainted.map((node) => node.name).join(', ') || 'none'}`);
+      return scenario;
+    },
+  },
+  {
+    name: 'kured is rebooting a node when the run begins',
+    tell: async () => {
+      const scenario = cluster();
+      const annotate = (value: string | null): void =>
+        void scenario.world.sim.handle({
+          method: 'PATCH',
+          path: '/api/v1/nodes/worker-1',
+          headers: { 'content-type': 'application/merge-patch+json' },
+          body: { metadata: { annotations: { [kuredRebootAnnotation]: value } } },
+        });
+      annotate('2026-06-01T11:59:00Z');
+      scenario.commit({ ...policy(plain), ...request('now') });
+      await scenario.run(10 * minute);
+      for (const verdict of scenario.last?.plan.nodes ?? [])
+        scenario.say(`— ${verdict.node} ${verdict.reason}: ${verdict.message}`);
+      annotate(null);
+      scenario.say('— kured is done');
+      await scenario.run(2 * hour);
       return scenario;
     },
   },
