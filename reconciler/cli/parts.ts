@@ -71,6 +71,8 @@ export function openParts(options: PartsOptions): Parts {
       log,
       watch: options.watch,
       namespace: settings.jobNamespace,
+      // The reason must be known before the Job is given up.
+      noPodAfterMs: Math.min(20_000, settings.timing.jobStartMs / 4),
     });
     const lease: Lease = options.act
       ? openLease(transport, {

@@ -17,6 +17,9 @@ export const mostTries = 3;
 /** How often a new Job attaches to work that goes on: each one watches for about an hour. */
 export const mostAttachments = 8;
 
+/** Why a pod does not start is said by Events, which are not watched: nothing but the time wakes us to read them. */
+const startLookMs = 15_000;
+
 export interface StepContext {
   readonly now: number;
   readonly run: RunRecord;
@@ -112,7 +115,8 @@ export function awaitJob(context: StepContext, step: Step): JobOutcome {
     job.trouble ? 'JobNotStarting' : 'WaitingForJob',
     job.trouble || `${step} Job ${job.name} is ${job.state}`,
   );
-  return { kind: 'wait', result: { record: told, actions: [], until: job.state === 'waiting' ? deadline : end } };
+  const until = job.state === 'waiting' ? Math.min(deadline, now + startLookMs) : end;
+  return { kind: 'wait', result: { record: told, actions: [], until } };
 }
 
 /** The same phase again with a new Job after a back-off that doubles with each try. */
