@@ -94,7 +94,7 @@ describe('Debian', () => {
           expect(await root.ok('dpkg-query -W')).toBe(wanted);
           expect(await start(root, { mode: 'verify', run })).toMatchObject({ status: 0, result: { code: 'OK' } });
           expect((await start(root, { mode: 'scan' })).result).toMatchObject({ status: 'UpToDate', n: { pending: 0 } });
-          if (format === 'one-line') {
+          if (format === FORMATS[release][0]) {
             figures.push(
               `${release} | ${String(plan.length)} | ${seconds(update.ms)} | ${seconds(scan.ms)} | ${seconds(upgrade.ms)} (with its download) | ` +
                 `${seconds(patch.ms)} after a download of ${seconds(download.ms)}`,
