@@ -3,7 +3,7 @@ import type { NodeRecord } from '../model/ledger.ts';
 import { assertNever } from '../model/failure.ts';
 import type { NodePhase } from '../model/node-phase.ts';
 import { meaningOf, type PatchResult } from '../model/patch-result.ts';
-import { atEnd, enter, waiting } from './records.ts';
+import { atEnd, enter, waiting, installs } from './records.ts';
 import { cordoning, draining } from './step-drain.ts';
 import {
   attachAgain,
@@ -90,7 +90,7 @@ function preflight(context: StepContext): StepResult {
 /** Preflight checks of the script and the download, before anything on the node is disturbed. */
 function downloading(context: StepContext): StepResult {
   const { record, now } = context;
-  const outcome = awaitJob(context, 'download');
+  const outcome = awaitJob(context, installs(context.run) ? 'download' : 'scan');
   if (outcome.kind === 'wait') return outcome.result;
   if (outcome.kind === 'lost') {
     const { cleanUp, message, reason } = outcome;
@@ -131,7 +131,7 @@ function downloading(context: StepContext): StepResult {
 function afterDownload(next: NodeRecord, download: PatchResult, context: StepContext): StepResult {
   const { now, run } = context;
   const { when } = run.spec.policy.reboot;
-  const nothing = run.action === 'reboot' || download.pending === 0;
+  const nothing = !installs(run) || download.pending === 0;
   const reboot = run.action === 'reboot' || when === 'always' || (when === 'ifRequired' && download.rebootRequired);
   if (nothing && !reboot) {
     if (download.rebootRequired) {
@@ -156,7 +156,16 @@ function afterDownload(next: NodeRecord, download: PatchResult, context: StepCon
         actions: [],
       };
     }
-    return { record: atEnd(next, 'Skipped', now, 'UpToDate', 'no pending updates, no reboot required'), actions: [] };
+    return {
+      record: atEnd(
+        next,
+        'Skipped',
+        now,
+        'UpToDate',
+        installs(run) ? 'no pending updates, no reboot required' : 'no reboot required',
+      ),
+      actions: [],
+    };
   }
   const disturb = nothing || run.spec.policy.drain.when === 'beforePatch';
   const what = `${download.pending} pending ${download.pending === 1 ? 'update' : 'updates'}${reboot && nothing ? ', a reboot is due' : ''}`;

@@ -202,6 +202,27 @@ describe('the script, asked again', () => {
   });
 });
 
+describe('a policy that only reboots', () => {
+  const only = aPolicy({ strategy: 'RebootOnly' });
+
+  it('reboots a node that another tool left needing it, and installs nothing', async () => {
+    const world = worldWith({ pending: 3 }, only);
+    world.cluster.machine('worker-1').rebootRequired = true;
+    await world.run(hour);
+    expect(world.ends()).toEqual(['worker-1: Patched/Patched']);
+    expect(world.cluster.machine('worker-1').behaviour.pending).toBe(3);
+    expect(world.cluster.jobsOf('reboot').length).toBe(1);
+    expect(world.cluster.jobsOf('patch').length + world.cluster.jobsOf('download').length).toBe(0);
+  });
+
+  it('leaves a node alone that needs no reboot, whatever updates are pending', async () => {
+    const world = worldWith({ pending: 3 }, only);
+    await world.run(hour);
+    expect(world.ends()).toEqual(['worker-1: Skipped/UpToDate']);
+    expect(world.cluster.done.some((action) => action.kind === 'cordon')).toBe(false);
+  });
+});
+
 describe('marks on the node', () => {
   it('say what happened after a success', async () => {
     const world = worldWith({ rebootNeeded: true });

@@ -353,7 +353,7 @@ export class TinyCluster implements Cluster {
       before: state,
       after: state,
       n: {
-        pending: step === 'download' ? pendingBefore : 0,
+        pending: step === 'download' || job.view.step === 'scan' ? pendingBefore : 0,
         applied: step === 'patch' ? pendingBefore : 0,
         left: behaviour.pending,
       },
