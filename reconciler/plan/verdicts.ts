@@ -97,7 +97,7 @@ function inRun(node: NodeView, run: RunRecord, record: NodeRecord, hold: Hold | 
     message: said?.message ?? record.message,
     since: record.since,
     next: nextWords[record.phase],
-    at: said?.until ?? (isUnderWay(record.phase) ? undefined : record.notBefore),
+    at: said || record.phase !== 'Pending' ? said?.until : record.notBefore,
     run: run.id,
   };
 }

@@ -66,5 +66,5 @@ describe('a production policy over two years', () => {
     const wanted = 'Succeeded: 9 patched, 0 up to date';
     expect([...told].filter(([, what]) => what !== wanted)).toEqual([]);
     expect(world.cluster.machine('gpu-1').behaviour.pending).toBe(4);
-  });
+  }, 120_000);
 });

@@ -21,5 +21,5 @@ describe('whatever the policy and the world', () => {
       }),
       { seed, numRuns: runs, endOnFailure: process.env['OAKUM_SHRINK'] === undefined },
     );
-  }, 120_000);
+  }, 300_000);
 });

@@ -25,9 +25,7 @@ function story(disorder: number): Scenario {
   const { world } = scenario;
   world.add({ name: 'a-reboots', zone: 'a', rebootMs: 5_000 });
   world.add({ name: 'b-plain', zone: 'b' });
-  world.add({ name: 'c-current', zone: 'c' });
   world.system('a-reboots').pending = [...ordinaryUpdates, kernelUpdate];
-  world.system('c-current').pending = [];
   world.sim.addDeployment({ name: 'web', replicas: 2, pdb: { maxUnavailable: 1 } });
   scenario.clock.advance(3_000);
   for (const name of world.systems.keys()) firstBoots.set(name, world.sim.node(name).bootId());
@@ -77,7 +75,7 @@ async function live(scenario: Scenario): Promise<void> {
 describe('a controller that is killed', () => {
   it.each([
     { order: 'in order', every: 1 },
-    { order: 'in any order', every: 4 },
+    { order: 'in any order', every: 5 },
   ])(
     'comes to the same end wherever that is, with answers $order',
     async ({ every }) => {
@@ -86,11 +84,7 @@ describe('a controller that is killed', () => {
       undisturbed.onEffect = () => void effects++;
       await live(undisturbed);
       const wanted = facts(undisturbed);
-      expect(undisturbed.ends()).toEqual([
-        'a-reboots: Patched/Patched',
-        'b-plain: Patched/Patched',
-        'c-current: Skipped/UpToDate',
-      ]);
+      expect(undisturbed.ends()).toEqual(['a-reboots: Patched/Patched', 'b-plain: Patched/Patched']);
       for (let at = 1; at <= effects; at += every) {
         const scenario = story(every === 1 ? 0 : at);
         let seen = 0;

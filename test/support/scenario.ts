@@ -87,6 +87,8 @@ export class Scenario {
   readonly transcript: string[] = [];
   /** Called before every action and after every write of the ledger; throws Killed to kill. */
   onEffect: (what: string) => void = () => undefined;
+  /** How many turns of the event loop the next action waits: answers may come in any order. */
+  turns: () => number = () => 0;
   settings: PlanSettings;
   last: PassResult | undefined;
   private readonly start: number;
@@ -110,6 +112,7 @@ export class Scenario {
     const cluster: Cluster = {
       ...real,
       act: async (action) => {
+        for (let turn = this.turns(); turn > 0; turn--) await Promise.resolve();
         this.onEffect(action.kind);
         const told = tellAction(action);
         const answer = await real.act(action);
@@ -148,7 +151,7 @@ export class Scenario {
           snapshot: { ...(await this.repository.sync()).snapshot, changed: undefined },
         }),
       },
-      createDesire(readSchemas()),
+      desire,
       silentLog,
     );
     this.loop = this.begin();
