@@ -2,7 +2,7 @@
 import { iso } from '../model/instant.ts';
 import type { LedgerDocument, NodeRecord, RunRecord } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
-import { isUnderWay, type NodePhase } from '../model/node-phase.ts';
+import type { NodePhase } from '../model/node-phase.ts';
 import type { NodeView } from '../model/observed.ts';
 import type { NodeVerdict } from '../model/plan.ts';
 import type { Hold } from '../model/reason.ts';
