@@ -13,8 +13,6 @@ export interface ActionContext {
   readonly transport: Transport;
   /** Namespace of Jobs and script. */
   readonly namespace: string;
-  /** Milliseconds since the epoch, for the times of Events. */
-  readonly now: number;
 }
 
 const done: ActionResult = { kind: 'done' };
@@ -171,11 +169,13 @@ export const eventNamespace = 'default';
 
 async function putEvent(context: ActionContext, action: Extract<Action, { kind: 'event' }>): Promise<ActionResult> {
   const hash = createHash('sha256').update(`${action.uid}\n${action.key}`).digest('hex').slice(0, 16);
-  const at = new Date(context.now).toISOString().replace(/\.\d+Z$/, 'Z');
+  const at = new Date(action.at).toISOString().replace(/\.\d+Z$/, 'Z');
+  // kubectl shows Events of one second in the order of their names, so that the name begins with the time.
+  const order = action.at.toString(16).padStart(12, '0');
   const body = {
     apiVersion: 'v1',
     kind: 'Event',
-    metadata: { name: `${action.node.slice(0, 200)}.${hash}`, namespace: eventNamespace },
+    metadata: { name: `${action.node.slice(0, 200)}.${order}${hash}`, namespace: eventNamespace },
     involvedObject: { apiVersion: 'v1', kind: 'Node', name: action.node, uid: action.uid },
     type: action.type,
     reason: action.reason,

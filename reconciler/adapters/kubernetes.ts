@@ -120,7 +120,7 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
         clockSkewMs: look.clockSkewMs,
       };
     },
-    act: (action: Action): Promise<ActionResult> => act({ transport, namespace, now: clock.now() }, action),
+    act: (action: Action): Promise<ActionResult> => act({ transport, namespace }, action),
     changed: (timeoutMs, signal) => source.changed(timeoutMs, signal),
     close: async () => {
       await source.close();

@@ -46,6 +46,8 @@ export type Action =
       readonly type: 'Normal' | 'Warning';
       readonly reason: string;
       readonly message: string;
+      /** When it happened, milliseconds since the epoch. */
+      readonly at: number;
       /** Makes the name unique: the same key is the same Event. */
       readonly key: string;
     };

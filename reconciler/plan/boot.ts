@@ -138,6 +138,7 @@ export function releaseTaints(ledger: LedgerDocument, input: PlanInput): Action[
       type: 'Normal',
       reason: history.boot.reason,
       message: `the taint ${unpatchedTaint} is taken away: ${history.boot.message}`,
+      at: history.boot.at,
       key: digest([node.uid, 'boot', history.boot.at], 16),
     });
   }

@@ -118,6 +118,7 @@ export function eventFor(run: RunRecord, before: NodeRecord | undefined, after: 
     type: told.type,
     reason: told.reason,
     message: `${told.message} (run ${run.id})`,
+    at: after.since,
     key: digest([run.id, after.node, after.uid, after.phase, after.since, after.attempt], 16),
   };
 }

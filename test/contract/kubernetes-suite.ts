@@ -583,14 +583,23 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
       ...ref(node),
       type: 'Warning',
       reason: 'Quarantined',
+      at: Date.UTC(2026, 0, 1, 0, 0, 0, 10),
       key: 'k',
       message: 'm'.repeat(3_000),
     } as const;
     for (const _ of [1, 2]) expect(await cluster.act(event)).toEqual({ kind: 'done' });
+    // Earlier in the same second.
+    await cluster.act({ ...event, at: Date.UTC(2026, 0, 1, 0, 0, 0, 9), type: 'Normal' });
     const query = `fieldSelector=${encodeURIComponent(`involvedObject.name=${node.metadata.name},reason=Quarantined`)}`;
     const list = await admin('GET', `/api/v1/namespaces/default/events?${query}`);
     expect(list['items']).toMatchObject([
-      { type: 'Warning', reason: 'Quarantined', involvedObject: { uid: node.metadata.uid } },
+      { type: 'Normal', reason: 'Quarantined' },
+      {
+        type: 'Warning',
+        reason: 'Quarantined',
+        firstTimestamp: '2026-01-01T00:00:00Z',
+        involvedObject: { uid: node.metadata.uid },
+      },
     ]);
   });
 
