@@ -53,16 +53,19 @@ export function seat(input: SeatingInput): Seating {
   const start: string[] = [];
   const working = underWay(run);
   const busy = new Set(working.map((record) => record.node));
+  const inTurn = new Set(turn.map((node) => node.uid));
+  const inTurn = new Set(turn.map((node) => node.uid));
   const out = input.nodes.filter(
     (node) =>
       !busy.has(node.name) &&
       !input.booting.has(node.uid) &&
-      turn.some((one) => one.uid === node.uid) &&
+      inTurn.has(node.uid) &&
       (unhealthy(node) || input.history[node.name]?.quarantine !== undefined || foreignMaintenance(node) !== undefined),
   );
   const limit = seatLimit(rollout.concurrency, turn.length);
   const canary = canaryHold(run, now);
   const soak = soakHold(run, now);
+  const outside = new Set(out.map((node) => node.uid));
   let zone = working[0]?.zone;
   const booting = [...input.booting.values()].some((record) => record.controlPlane && isUnderWay(record.phase));
   let controlPlane = working.some((record) => record.controlPlane);
@@ -73,7 +76,7 @@ export function seat(input: SeatingInput): Seating {
   for (const node of waiting) {
     const record = run.nodes[node.name];
     if (!record) continue;
-    const taken = busy.size + start.length + out.filter((one) => one.uid !== node.uid).length;
+    const taken = busy.size + start.length + out.length - (outside.has(node.uid) ? 1 : 0);
     const hold =
       retryHold(record, now) ??
       bootHold(node, input.booting, booting) ??

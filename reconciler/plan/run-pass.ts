@@ -62,6 +62,8 @@ class RunPass {
   private runHold: Hold | undefined;
   private lost: NodeRecord | undefined;
   private again = false;
+  private freshNodes: Record<string, NodeRecord> | undefined;
+  private freshHistory: Record<string, NodeHistory> | undefined;
 
   constructor(ledger: LedgerDocument, run: RunRecord, input: PlanInput) {
     this.ledger = ledger;
@@ -258,13 +260,18 @@ class RunPass {
   private set(record: NodeRecord): void {
     const before = this.run.nodes[record.node];
     if (before === record) return;
-    this.run = { ...this.run, nodes: { ...this.run.nodes, [record.node]: record } };
+    // Copied once, not for every node: a pass over a thousand nodes would copy a million records.
+    this.freshNodes ??= { ...this.run.nodes };
+    this.freshNodes[record.node] = record;
+    if (this.run.nodes !== this.freshNodes) this.run = { ...this.run, nodes: this.freshNodes };
     const history = remember(this.ledger.history[record.node], before, record, this.run, this.input.now);
     if (history) this.remember(record.node, history);
   }
 
   private remember(name: string, history: NodeHistory): void {
-    this.ledger = { ...this.ledger, history: { ...this.ledger.history, [name]: history } };
+    this.freshHistory ??= { ...this.ledger.history };
+    this.freshHistory[name] = history;
+    if (this.ledger.history !== this.freshHistory) this.ledger = { ...this.ledger, history: this.freshHistory };
   }
 
   moved(): Moved {
