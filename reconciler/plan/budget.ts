@@ -54,7 +54,6 @@ export function seat(input: SeatingInput): Seating {
   const working = underWay(run);
   const busy = new Set(working.map((record) => record.node));
   const inTurn = new Set(turn.map((node) => node.uid));
-  const inTurn = new Set(turn.map((node) => node.uid));
   const out = input.nodes.filter(
     (node) =>
       !busy.has(node.name) &&
