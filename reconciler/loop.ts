@@ -10,9 +10,14 @@ export interface Pace {
   readonly pollMs: number;
   /** Shortest rest between two passes over a cluster. */
   readonly restMs: number;
-  /** First back-off after a failed pass; it doubles up to five minutes. */
+  /** First back-off after a failed pass; it doubles up to five minutes (half a minute after faults that may pass). */
   readonly retryMs: number;
 }
+
+/** Longest back-off after passes that failed. */
+const longestRetryMs = 300_000;
+/** An API server that was away, or throttled us, may have nodes of ours cordoned: they are not left waiting for longer than this. */
+const longestTransientMs = 30_000;
 
 export interface ServiceParts {
   readonly source: ConfigSource;
@@ -83,10 +88,11 @@ async function runCluster(
         fields,
         known ? error.message : `this is a bug: ${error instanceof InternalError ? error.message : 'unexpected error'}`,
       );
+      const longest = known && error.kind === 'transient' ? longestTransientMs : longestRetryMs;
       wait =
         known && error.kind === 'conflict'
           ? pace.restMs
-          : Math.min(pace.retryMs * 2 ** Math.min(failed - 1, 8), 300_000);
+          : Math.min(pace.retryMs * 2 ** Math.min(failed - 1, 8), longest);
     }
     await sleepUntilNews(parts, one, wait, seen, signal);
   }

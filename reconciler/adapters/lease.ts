@@ -42,6 +42,9 @@ interface LeaseSpec {
 /** A renewal is worth nothing when it is answered later than this. */
 const requestMs = 5_000;
 
+/** The next try after a fault that may pass. */
+const retryMs = 1_000;
+
 /** MicroTime of the API: exactly six digits of a second, else the API server answers 400. */
 export function microTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.(\d{3})Z$/, '.$1000Z');
@@ -178,19 +181,22 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
 
   const run = async (): Promise<void> => {
     while (!stop.signal.aborted) {
+      let next = renewMs;
       try {
         await turn();
       } catch (error) {
         const found = error instanceof AdapterError ? error : undefined;
         // Not ours any more for certain; anything else runs out by itself.
         if (found?.kind === 'denied' || found?.kind === 'missing' || found?.kind === 'conflict') lose();
+        // A server that throttles refuses many in a row: few tries in the life of a Lease would all be among them.
+        if (found?.kind === 'transient') next = Math.min(renewMs, retryMs);
         log.warn(
           { lease: `${namespace}/${name}`, code: found?.code ?? 'unknown' },
           `the Lease could not be renewed: ${String(error)}`,
         );
       }
       tell();
-      await clock.sleep(renewMs * (0.8 + 0.4 * random()), stop.signal);
+      await clock.sleep(next * (0.8 + 0.4 * random()), stop.signal);
     }
   };
   const running = run();

@@ -1,0 +1,69 @@
+// How long the service rests after passes that fail.
+import { expect, it } from 'vitest';
+import { runService } from '../reconciler/loop.ts';
+import { AdapterError, type AdapterErrorKind } from '../reconciler/model/failure.ts';
+import { ClusterLoop } from '../reconciler/pass.ts';
+import type { Cluster, Log } from '../reconciler/ports.ts';
+import { ConfigSource } from '../reconciler/source.ts';
+import { aFleet, someSettings } from './support/policies.ts';
+
+const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** Rests between `count` passes that all fail so, in milliseconds of virtual time. */
+async function restsAfter(kind: AdapterErrorKind, count: number): Promise<number[]> {
+  let now = 0;
+  const passes: number[] = [];
+  const stop = new AbortController();
+  const fail = async (): Promise<never> => {
+    passes.push(now);
+    if (passes.length > count) stop.abort();
+    throw new AdapterError(kind, 'test', 'the test says no');
+  };
+  const unused = async (): Promise<never> => Promise.reject(new Error('not reached'));
+  const never = (signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
+  const cluster: Cluster = {
+    identity: fail,
+    observe: unused,
+    act: unused,
+    changed: (_, signal) => never(signal),
+    close: async () => undefined,
+  };
+  const ledger = { load: async () => undefined, save: unused };
+  const lease = { held: () => true, holder: () => undefined, release: async () => undefined };
+  const loop = new ClusterLoop({ name: 'prod', cluster, ledger, lease }, someSettings(), silent);
+  const git = { sync: async () => ({ kind: 'empty', message: 'nothing yet' }) as const };
+  const desired = { commit: '', committedAt: 0, fleet: aFleet, clusters: new Map(), problems: [] };
+  await runService(
+    {
+      source: new ConfigSource(git, () => desired, silent),
+      clusters: [{ loop, cluster }],
+      clock: {
+        now: () => now,
+        sleep: async (ms, signal) => {
+          // The poll of the config repository is not what is looked at.
+          if (ms > 1e9 && signal) return never(signal);
+          now += ms;
+        },
+      },
+      log: silent,
+      pace: { pollMs: 1e12, restMs: 250, retryMs: 2_000 },
+      random: () => 0.5,
+      health: () => undefined,
+      report: () => undefined,
+    },
+    stop.signal,
+  );
+  return passes.slice(1).map((at, index) => at - (passes[index] ?? 0));
+}
+
+it('half a minute at the most where the fault may pass: nodes may be cordoned meanwhile', async () => {
+  const rests = await restsAfter('transient', 12);
+  // The first one is cut short: the config repository was read meanwhile.
+  expect(rests.slice(1, 4)).toEqual([4_000, 8_000, 16_000]);
+  expect(Math.max(...rests)).toBe(30_000);
+});
+
+it('up to five minutes where a person must change something', async () => {
+  expect(Math.max(...(await restsAfter('denied', 12)))).toBe(300_000);
+});
