@@ -69,7 +69,7 @@ export interface RunRecord {
   readonly hash: string;
   /** The first one opened the run; later ones were merged into it. */
   readonly triggers: readonly Trigger[];
-  readonly action: 'patch' | 'reboot';
+  readonly action: 'patch' | 'reboot' | 'maintenance';
   readonly state: RunState;
   readonly reason: Reason;
   readonly message: string;

@@ -7,6 +7,7 @@ export const nodePhases = [
   'Downloading',
   'Cordoning',
   'Draining',
+  'Held',
   'Patching',
   'RebootPending',
   'Rebooting',

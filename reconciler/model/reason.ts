@@ -172,7 +172,15 @@ const reasonTable = {
     about: 'The node is back with a new boot id and must stay Ready for a while.',
     wayOut: 'Wait.',
   },
+  HeldOut: {
+    about: 'The node is empty and held out for maintenance by hand, as a request asks.',
+    wayOut: 'Wait for the time in the message, or take the file of the request away: the node is then uncordoned.',
+  },
   // Ends that are good.
+  MaintenanceOver: {
+    about: 'The time of a maintenance by hand has passed, or its request was taken away; the node takes pods again.',
+    wayOut: 'Nothing to do.',
+  },
   Patched: {
     about: 'Updates were installed and verified.',
     wayOut: 'Nothing to do.',

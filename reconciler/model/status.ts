@@ -53,7 +53,7 @@ export interface RunStatus {
   readonly id: string;
   readonly hash: string;
   readonly trigger: string;
-  readonly action: 'patch' | 'reboot';
+  readonly action: 'patch' | 'reboot' | 'maintenance';
   readonly state: RunState;
   readonly reason: Reason;
   readonly message: string;

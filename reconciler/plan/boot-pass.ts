@@ -1,82 +1,42 @@
 // One pass over the boot runs: each moves its one node, within a time limit, and ends by its own failure rule.
-import type { Action } from '../model/action.ts';
 import { spellDuration } from '../model/duration.ts';
 import type { LedgerDocument, NodeRecord, RunRecord } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
-import { isEnd, isUnderWay } from '../model/node-phase.ts';
+import { isUnderWay } from '../model/node-phase.ts';
 import type { NodeView } from '../model/observed.ts';
 import type { Hold } from '../model/reason.ts';
+import { onTheWay, over, visitAll, type BesideMoved, type Visit } from './beside.ts';
 import { isUnpatched, noBoot, noteBoot } from './boot.ts';
 import { loneControlPlane } from './budget.ts';
 import { foreignMaintenance } from './foreign.ts';
 import { frozen } from './gates.ts';
-import { remember, rememberReboot } from './history.ts';
 import type { PlanInput } from './input.ts';
-import { eventFor } from './marks.ts';
-import { atEnd, enter, isBootRun } from './records.ts';
-import { addRunIfChanged, endOf, withReason } from './runs.ts';
+import { enter, isBootRun } from './records.ts';
+import { endOf } from './runs.ts';
 import { addRun } from './triggers.ts';
-import { cordonIsOurs, release } from './step-context.ts';
-import { advance } from './steps.ts';
 
 /** Nodes that are patched on boot at one time: a burst of the autoscaler must not become a burst on the package mirror. */
 export const mostBoots = 10;
 
-export interface BootsMoved {
-  readonly ledger: LedgerDocument;
-  readonly actions: readonly Action[];
-  readonly events: readonly Action[];
-  readonly holds: ReadonlyMap<string, Hold>;
-  readonly until: readonly (number | undefined)[];
-  readonly again: boolean;
+/** Moves every boot run, oldest first. `unknown` is why the wishes are not known now: then no node starts, and nodes under way go on. */
+export function moveBootRuns(ledger: LedgerDocument, input: PlanInput, unknown: Hold | undefined): BesideMoved {
+  return visitAll(ledger, input, {
+    mine: isBootRun,
+    word: 'the node is being patched',
+    visit: (known, run, record, node) => visit(known, run, record, node, input, unknown),
+    finish: (known, run) => finish(known, run, input.now),
+  });
 }
 
-/** What became of one record in this pass, before it is written down. */
-interface Visit {
-  readonly record: NodeRecord;
-  readonly actions: readonly Action[];
-  readonly hold?: Hold | undefined;
-  readonly until?: number | undefined;
-  readonly rebooted?: number | undefined;
-}
-
-/** Moves every boot run, oldest first. `hold` is why the wishes are not known now: then no node starts, and nodes under way go on. */
-export function moveBootRuns(ledger: LedgerDocument, input: PlanInput, hold: Hold | undefined): BootsMoved {
-  const open = Object.values(ledger.runs)
-    .filter((run) => isBootRun(run) && !runEnded(run.state))
-    .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
-  const actions: Action[] = [];
-  const events: Action[] = [];
-  const holds = new Map<string, Hold>();
-  const until: (number | undefined)[] = [];
-  let next = ledger;
-  let again = false;
-  for (const run of open) {
-    for (const record of Object.values(run.nodes)) {
-      const visit = visitNode(next, run, record, input, hold);
-      next = written(next, run, record, visit, input.now);
-      actions.push(...visit.actions);
-      const event = eventFor(run, record, visit.record);
-      if (event) events.push(event);
-      if (visit.hold) holds.set(record.node, visit.hold);
-      until.push(visit.until, visit.hold?.until, run.validUntil);
-      again ||= visit.until === input.now || (record.phase === 'Pending' && visit.record.phase === 'Preflight');
-    }
-  }
-  return { ledger: next, actions, events, holds, until, again };
-}
-
-function visitNode(
+function visit(
   ledger: LedgerDocument,
   run: RunRecord,
   record: NodeRecord,
+  node: NodeView,
   input: PlanInput,
   unknown: Hold | undefined,
 ): Visit {
   const { now } = input;
-  const node = input.observed.nodes.find((one) => one.name === record.node);
-  if (node?.uid !== record.uid) return gone(record, input);
-  if (isEnd(record.phase)) return { record, actions: [] };
   const stop = unknown ? undefined : stopped(record, node, run, input);
   if (stop) return { record: over(record, node, now, 'Skipped', stop), actions: [] };
   if (now >= run.validUntil && mayTimeOut(record)) {
@@ -92,20 +52,7 @@ function visitNode(
     const started = { ...enter(record, 'Preflight', now, 'is being checked'), startedAt: now };
     return { record: started, actions: [] };
   }
-  const result = advance({
-    now,
-    run,
-    record,
-    node,
-    history: ledger.history[record.node],
-    jobs: new Map(input.observed.jobs.map((job) => [job.name, job])),
-    pods: input.observed.pods.get(record.node),
-    budgets: input.observed.budgets,
-    evictions: input.observed.evictions,
-    refusal: input.observed.refusals.get(record.node),
-    settings: input.settings,
-    frozen: frozen(input),
-  });
+  const result = onTheWay(ledger, run, record, node, input);
   const after = result.record;
   const bad =
     after.phase === 'Failed' ||
@@ -167,72 +114,23 @@ function startHold(ledger: LedgerDocument, node: NodeView, input: PlanInput): Ho
   return loneControlPlane(node, input.observed.nodes, true);
 }
 
-function gone(record: NodeRecord, input: PlanInput): Visit {
-  const jobs = input.observed.jobs.filter(
-    (job) => job.nodeUid === record.uid && (job.state === 'waiting' || job.state === 'running'),
-  );
-  return {
-    record: atEnd(record, 'Skipped', input.now, 'NodeGone', 'the node does not exist any more'),
-    actions: jobs.map((job) => ({ kind: 'deleteJob', name: job.name, uid: job.uid })),
-  };
-}
-
 function failed(record: NodeRecord, node: NodeView, run: RunRecord, now: number, why: string): NodeRecord {
   const { onFailure } = run.spec.policy.onBoot;
   const then = onFailure === 'keep' ? 'the node keeps its taint' : 'its taint goes; it is due in the next run';
   return over(record, node, now, 'Failed', { reason: 'BootPatchFailed', message: `${why}; ${then}` });
 }
 
-/** The end, by way of the uncordon where a cordon of ours is on the node. */
-function over(
-  record: NodeRecord,
-  node: NodeView,
-  now: number,
-  phase: 'Skipped' | 'Failed',
-  { reason, message }: Pick<Hold, 'reason' | 'message'>,
-): NodeRecord {
-  if (record.cordoned || cordonIsOurs(node)) return release(record, now, phase, reason, message);
-  return atEnd(record, phase, now, reason, message);
-}
-
-/** The ledger with what the visit found: the record, the node's history, and the end of the run. */
-function written(
-  ledger: LedgerDocument,
-  run: RunRecord,
-  before: NodeRecord,
-  visit: Visit,
-  now: number,
-): LedgerDocument {
-  const { record, hold } = visit;
+/** The end of the run is the end of its node; how the patch on boot ended is remembered for the node's life. */
+function finish(ledger: LedgerDocument, run: RunRecord, now: number): LedgerDocument {
+  const ended = endOf({ ...run, reason: 'Working' }, now);
   let next = ledger;
-  if (visit.rebooted !== undefined)
-    next = withHistory(next, record, rememberReboot(next.history[record.node], record, visit.rebooted));
-  const history = record === before ? undefined : remember(next.history[record.node], before, record, run, now);
-  if (history) next = withHistory(next, record, history);
-  const nodes = record === before ? run.nodes : { ...run.nodes, [record.node]: record };
-  if (!isEnd(record.phase)) {
-    const begun: RunRecord =
-      record.startedAt !== undefined && run.startedAt === undefined
-        ? { ...run, nodes, state: 'Running', startedAt: now }
-        : nodes === run.nodes
-          ? run
-          : { ...run, nodes };
-    const told = hold ?? { reason: 'Working' as const, message: 'the node is being patched' };
-    return addRunIfChanged(next, withReason(begun, told.reason, told.message, now));
+  for (const record of Object.values(run.nodes)) {
+    const skipped = record.phase === 'Skipped' && record.reason !== 'UpToDate' && record.reason !== 'NodeGone';
+    const state = skipped ? ('Aborted' as const) : ended.state;
+    const reason = record.phase === 'Patched' || record.reason === 'UpToDate' ? ended.reason : record.reason;
+    next = addRun(next, { ...ended, state, reason, message: record.message });
+    if (record.reason !== 'NodeGone')
+      next = noteBoot(next, { name: record.node, uid: record.uid }, record, now, record.phase === 'Failed');
   }
-  const ended = endOf({ ...run, nodes, reason: 'Working' }, now);
-  const skipped = record.phase === 'Skipped' && record.reason !== 'UpToDate' && record.reason !== 'NodeGone';
-  const state = skipped ? ('Aborted' as const) : ended.state;
-  const reason = record.phase === 'Patched' || record.reason === 'UpToDate' ? ended.reason : record.reason;
-  next = addRun(next, { ...ended, state, reason, message: record.message });
-  if (record.reason === 'NodeGone') return next;
-  return noteBoot(next, { name: record.node, uid: record.uid }, record, now, record.phase === 'Failed');
-}
-
-function withHistory(
-  ledger: LedgerDocument,
-  record: NodeRecord,
-  history: LedgerDocument['history'][string],
-): LedgerDocument {
-  return { ...ledger, history: { ...ledger.history, [record.node]: history } };
+  return next;
 }

@@ -38,6 +38,8 @@ export interface SeatingInput {
   readonly nodes: readonly NodeView[];
   readonly history: Readonly<Record<string, NodeHistory>>;
   readonly nodesPerHour: number | undefined;
+  /** Nodes that are out for maintenance by hand, by UID: they count as out, whichever nodes the run is about. */
+  readonly held: ReadonlyMap<string, NodeRecord>;
   /** When nodes were begun lately, in this run and in others: the hourly ceiling knows no runs. */
   readonly starts: readonly number[];
 }
@@ -58,15 +60,21 @@ export function seat(input: SeatingInput): Seating {
     (node) =>
       !busy.has(node.name) &&
       !input.booting.has(node.uid) &&
-      inTurn.has(node.uid) &&
-      (unhealthy(node) || input.history[node.name]?.quarantine !== undefined || foreignMaintenance(node) !== undefined),
+      (input.held.has(node.uid) ||
+        (inTurn.has(node.uid) &&
+          (unhealthy(node) ||
+            input.history[node.name]?.quarantine !== undefined ||
+            foreignMaintenance(node) !== undefined))),
   );
   const limit = seatLimit(rollout.concurrency, turn.length);
   const canary = canaryHold(run, now);
   const soak = soakHold(run, now);
   const outside = new Set(out.map((node) => node.uid));
-  let zone = working[0]?.zone;
-  const booting = [...input.booting.values()].some((record) => record.controlPlane && isUnderWay(record.phase));
+  const heldOut = [...input.held.values()];
+  let zone = working[0]?.zone ?? heldOut[0]?.zone;
+  const otherControlPlane = [...input.booting.values(), ...heldOut].find(
+    (record) => record.controlPlane && isUnderWay(record.phase),
+  );
   let controlPlane = working.some((record) => record.controlPlane);
   const waiting = turn.filter((node) => run.nodes[node.name]?.phase === 'Pending');
   const workersWait = waiting.some((node) => !node.controlPlane);
@@ -78,7 +86,7 @@ export function seat(input: SeatingInput): Seating {
     const taken = busy.size + start.length + out.length - (outside.has(node.uid) ? 1 : 0);
     const hold =
       retryHold(record, now) ??
-      bootHold(node, input.booting, booting) ??
+      besideHold(node, input, otherControlPlane) ??
       foreignMaintenance(node) ??
       notReadyHold(node) ??
       hourlyHold(input, start.length) ??
@@ -93,8 +101,8 @@ export function seat(input: SeatingInput): Seating {
         controlPlanesWait,
       }) ??
       loneControlPlane(node, input.nodes, rollout.allowSingleControlPlane) ??
-      roomHold(taken, Math.min(limit, canary.seats ?? limit), [...busy, ...start], out) ??
-      zoneHold(record, zone, rollout.topologyKey, busy.size + start.length);
+      roomHold(taken, Math.min(limit, canary.seats ?? limit), [...busy, ...start], out, input.held) ??
+      zoneHold(record, zone, rollout.topologyKey, busy.size + start.length + heldOut.length);
     if (hold) {
       holds.set(node.name, hold);
       continue;
@@ -111,15 +119,26 @@ function retryHold(record: NodeRecord, now: number): Hold | undefined {
   return { reason: record.reason, message: record.message, until: record.notBefore };
 }
 
-/** A node that is being patched on boot is left to its own run; a control-plane node waits for one that boots. */
-function bootHold(
+/** A node of a run beside this one is left to that run; a control-plane node waits for one that is under way there. */
+function besideHold(
   node: NodeView,
-  booting: ReadonlyMap<string, NodeRecord>,
-  controlPlaneBoots: boolean,
+  { booting, held }: SeatingInput,
+  otherControlPlane: NodeRecord | undefined,
 ): Hold | undefined {
-  const say = (message: string): Hold => ({ reason: 'OtherRunActive', message, until: undefined });
-  if (booting.has(node.uid)) return say('the node has just joined and is being patched on boot');
-  if (node.controlPlane && controlPlaneBoots) return say('a control-plane node is being patched on boot');
+  if (booting.has(node.uid))
+    return {
+      reason: 'OtherRunActive',
+      message: 'the node has just joined and is being patched on boot',
+      until: undefined,
+    };
+  if (held.has(node.uid))
+    return { reason: 'ForeignMaintenance', message: 'a request holds the node out for maintenance', until: undefined };
+  if (node.controlPlane && otherControlPlane)
+    return {
+      reason: 'ControlPlaneWaits',
+      message: `control-plane node ${otherControlPlane.node} is under way in another run, and they go one at a time`,
+      until: undefined,
+    };
   return undefined;
 }
 
@@ -235,14 +254,21 @@ export function loneControlPlane(node: NodeView, nodes: readonly NodeView[], all
   );
 }
 
-function whyOut(node: NodeView): string {
+function whyOut(node: NodeView, held: ReadonlyMap<string, NodeRecord>): string {
+  if (held.has(node.uid)) return 'held out by a request';
   if (!node.ready) return 'not Ready';
   return foreignMaintenance(node)?.message ?? 'quarantined';
 }
 
-function roomHold(taken: number, limit: number, busy: readonly string[], out: readonly NodeView[]): Hold | undefined {
+function roomHold(
+  taken: number,
+  limit: number,
+  busy: readonly string[],
+  out: readonly NodeView[],
+  held: ReadonlyMap<string, NodeRecord>,
+): Hold | undefined {
   if (taken < limit) return undefined;
-  const names = [...busy, ...out.map((node) => `${node.name} (${whyOut(node)})`)];
+  const names = [...busy, ...out.map((node) => `${node.name} (${whyOut(node, held)})`)];
   return {
     reason: 'NoRoomInBudget',
     message: `${taken} of ${limit} allowed out: ${names.slice(0, 5).join(', ')}${names.length > 5 ? ' …' : ''}`,

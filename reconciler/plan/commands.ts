@@ -6,7 +6,7 @@ import { isEnd, isUnderWay } from '../model/node-phase.ts';
 import type { Reason } from '../model/reason.ts';
 import { matches } from '../model/selector.ts';
 import type { PlanInput } from './input.ts';
-import { freshRecord, failures, isBootRun } from './records.ts';
+import { freshRecord, failures, isBeside } from './records.ts';
 
 /** What a command did, in words. */
 export interface CommandAnswer {
@@ -26,9 +26,6 @@ export function applyCommand(ledger: LedgerDocument, request: Request, input: Pl
     message,
     run: undefined,
   });
-  if (request.action === 'maintenance') {
-    return { ...refuse('action "maintenance" is not carried out by this version'), reason: 'UnsupportedFeature' };
-  }
   const run = request.run === undefined ? steerable(ledger) : ledger.runs[request.run];
   if (!run)
     return refuse(
@@ -95,13 +92,14 @@ export function applyCommand(ledger: LedgerDocument, request: Request, input: Pl
     }
     case 'patch':
     case 'reboot':
+    case 'maintenance':
       return refuse('this action opens a run');
   }
 }
 
 /** The run that a command without a name means: the one under way or paused, else the oldest that waits. */
 function steerable(ledger: LedgerDocument): RunRecord | undefined {
-  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBootRun(run));
+  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBeside(run));
   return (
     open.find((run) => run.state === 'Running' || run.state === 'Paused') ??
     open.sort((a, b) => a.createdAt - b.createdAt)[0]

@@ -8,7 +8,7 @@ import { formatInZone } from '../model/wall-clock.ts';
 import { freezeAt, nextAllowed, nextOpening, windowAt } from '../model/window.ts';
 import { seatLimit, unhealthy } from './budget.ts';
 import type { PlanInput } from './input.ts';
-import { bootingNodes } from './records.ts';
+import { bootingNodes, isMaintenance } from './records.ts';
 import { selectedNodes } from './select.ts';
 
 const none = undefined;
@@ -168,6 +168,8 @@ export function expectedDuration(input: PlanInput): number | undefined {
 }
 
 function clusterUnhealthy(input: PlanInput, run: RunRecord): Hold | undefined {
+  // A broken node is what maintenance is for; its own budget counts the others.
+  if (isMaintenance(run)) return undefined;
   const booting = bootingNodes(input.ledger?.runs ?? {});
   const selected = selectedNodes(run, input.observed.nodes).filter((node) => !booting.has(node.uid));
   const down = selected.filter((node) => unhealthy(node)).map((node) => node.name);

@@ -80,6 +80,7 @@ export function remember(
     case 'Downloading':
     case 'Cordoning':
     case 'Draining':
+    case 'Held':
     case 'Patching':
     case 'RebootPending':
     case 'Rebooting':

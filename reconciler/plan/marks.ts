@@ -15,7 +15,7 @@ import {
 } from '../model/names.ts';
 import { isUnderWay } from '../model/node-phase.ts';
 import type { NodeView } from '../model/observed.ts';
-import { isBootRun } from './records.ts';
+import { isBeside } from './records.ts';
 
 /** Actions that bring labels and annotations of the nodes to what the ledger says. Nothing to change: no action. */
 export function markActions(ledger: LedgerDocument, nodes: readonly NodeView[]): Action[] {
@@ -107,8 +107,8 @@ function differences(wanted: Marks, found: Readonly<Record<string, string>>): Re
 /** An Event on the node for what began or ended there in this pass. */
 export function eventFor(run: RunRecord, before: NodeRecord | undefined, after: NodeRecord): Action | undefined {
   if (before?.phase === after.phase) return undefined;
-  // On boot there is nothing to be drained but in odd cases, which Draining then tells.
-  if (after.phase === 'Cordoning' && isBootRun(run)) return undefined;
+  // On boot there is nothing to be drained but in odd cases, and for maintenance nothing to install: Draining tells.
+  if (after.phase === 'Cordoning' && isBeside(run)) return undefined;
   const told = eventText(after);
   if (told === undefined) return undefined;
   return {
@@ -138,6 +138,8 @@ function eventText(
       );
     case 'Draining':
       return normal('pods are being evicted');
+    case 'Held':
+      return normal('is empty and held out for maintenance');
     case 'Patching':
       return normal('updates are being installed');
     case 'Rebooting':

@@ -11,6 +11,7 @@ import { clusterHolds } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { markActions } from './marks.ts';
 import { chooseRun, endRuns, forgetRuns, queueHold } from './runs.ts';
+import { moveMaintenance } from './maintenance.ts';
 import { moveRun } from './run-pass.ts';
 import { sweep } from './sweep.ts';
 import { registerTriggers } from './triggers.ts';
@@ -44,6 +45,9 @@ export function planCluster(input: PlanInput): Plan {
   // Nodes that have just joined go on beside it: nothing runs on them yet.
   const booted = moveBootRuns(ledger, input, readable ? undefined : holds[0]);
   ledger = booted.ledger;
+  // Nodes that a request takes out by hand are held out beside it, and counted.
+  const kept = moveMaintenance(ledger, input, holds, readable);
+  ledger = kept.ledger;
   // Nodes under way go on; free seats go to the next ones.
   const moved = moveRun(ledger, input, holds);
   ledger = moved.ledger;
@@ -56,21 +60,23 @@ export function planCluster(input: PlanInput): Plan {
   const marks = markActions(ledger, input.observed.nodes);
   const actions: Action[] = [
     ...booted.actions,
+    ...kept.actions,
     ...moved.actions,
     ...swept.actions,
     ...released,
     ...marks,
     ...booted.events,
+    ...kept.events,
     ...moved.events,
   ];
-  const waiting = new Map([...moved.holds, ...booted.holds]);
+  const waiting = new Map([...moved.holds, ...kept.holds, ...booted.holds]);
 
   const same = input.ledger !== undefined && ledger === input.ledger;
   const told = tellNodes(ledger, input, holds, waiting);
   const upcoming = upcomingRuns(input);
   const times = [...holds, ...waiting.values()]
     .map((hold) => hold.until)
-    .concat(moved.until, booted.until, upcoming.wake, queueHold(ledger, input, holds)?.until);
+    .concat(moved.until, booted.until, kept.until, upcoming.wake, queueHold(ledger, input, holds)?.until);
   return {
     ledger: same && input.ledger ? input.ledger : ledger,
     actions,
@@ -82,7 +88,7 @@ export function planCluster(input: PlanInput): Plan {
       Math.min(
         input.now + longestSleepMs,
         ...times.filter((at): at is number => at !== undefined && at > input.now),
-        ...(moved.again || booted.again ? [input.now + 1] : []),
+        ...(moved.again || booted.again || kept.again ? [input.now + 1] : []),
       ),
     ),
   };

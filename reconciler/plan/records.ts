@@ -12,6 +12,26 @@ export function isBootRun(run: RunRecord): boolean {
   return run.triggers[0]?.kind === 'boot';
 }
 
+/** A run that holds nodes out for work by hand: beside the others, for as long as it takes, and counted in their budget. */
+export function isMaintenance(run: RunRecord): boolean {
+  return run.action === 'maintenance';
+}
+
+/** A run that goes on beside the main one, and that nobody waits for. */
+export function isBeside(run: RunRecord): boolean {
+  return isBootRun(run) || isMaintenance(run);
+}
+
+/** Records of nodes that are being taken out, or are out, for maintenance by hand, by the node's UID. */
+export function heldNodes(runs: Readonly<Record<string, RunRecord>>): Map<string, NodeRecord> {
+  const found = new Map<string, NodeRecord>();
+  for (const run of Object.values(runs)) {
+    if (!isMaintenance(run) || runEnded(run.state)) continue;
+    for (const record of Object.values(run.nodes)) if (isUnderWay(record.phase)) found.set(record.uid, record);
+  }
+  return found;
+}
+
 /** Records of nodes that open boot runs are about, by the node's UID. No other run touches them, and they are no loss to anybody's budget. */
 export function bootingNodes(runs: Readonly<Record<string, RunRecord>>): Map<string, NodeRecord> {
   const found = new Map<string, NodeRecord>();

@@ -11,8 +11,18 @@ import { frozen, gateHold } from './gates.ts';
 import { remember, rememberReboot } from './history.ts';
 import type { PlanInput } from './input.ts';
 import { eventFor } from './marks.ts';
-import { atEnd, bootingNodes, enter, failures, freshRecord, isBootRun, newRecord } from './records.ts';
-import { addRunIfChanged, endOf, withReason } from './runs.ts';
+import {
+  atEnd,
+  bootingNodes,
+  enter,
+  failures,
+  freshRecord,
+  heldNodes,
+  isBeside,
+  isBootRun,
+  newRecord,
+} from './records.ts';
+import { addRunIfChanged, closeRequests, endOf, withReason } from './runs.ts';
 import { byTurn, selectedNodes } from './select.ts';
 import { advance } from './steps.ts';
 
@@ -36,7 +46,7 @@ export interface Moved {
 /** Moves the run that is under way, if there is one. */
 export function moveRun(ledger: LedgerDocument, input: PlanInput, holds: readonly Hold[]): Moved {
   const active = Object.values(ledger.runs).find(
-    (run) => run.startedAt !== undefined && !runEnded(run.state) && !isBootRun(run),
+    (run) => run.startedAt !== undefined && !runEnded(run.state) && !isBeside(run),
   );
   if (!active)
     return { ledger, actions: [], events: [], holds: new Map(), runHold: undefined, until: [], again: false };
@@ -186,6 +196,7 @@ class RunPass {
       run: this.run,
       turn,
       booting,
+      held: heldNodes(this.ledger.runs),
       nodes: input.observed.nodes,
       history: this.ledger.history,
       nodesPerHour: input.settings.ceilings.nodesPerHour,
@@ -207,6 +218,11 @@ class RunPass {
     const pending = records.filter((record) => record.phase === 'Pending');
     const working = records.some((record) => isUnderWay(record.phase));
     if (this.run.state === 'Running' && !working && pending.length > 0 && !this.runHold) this.giveUpOn(pending);
+    // A gate is waited for as long as the run is valid, not for ever: the nodes that are left end with the gate's answer.
+    if (this.runHold?.reason === 'GateBlocked' && !working && now >= this.run.validUntil) {
+      for (const record of pending)
+        this.set(atEnd(record, 'Skipped', now, 'GateBlocked', `until the run was no longer valid: ${this.runHold.message}`));
+    }
     const left = Object.values(this.run.nodes).some((record) => !isEnd(record.phase));
     if (left) {
       if (this.run.state === 'Running' && this.run.reason !== 'Aborted') {
@@ -219,17 +235,7 @@ class RunPass {
       return;
     }
     this.run = endOf(this.run, now);
-    for (const request of Object.values(this.ledger.requests)) {
-      if (request.run !== this.run.id || request.state !== 'Registered') continue;
-      const note = {
-        ...request,
-        state: 'Done',
-        reason: this.run.reason,
-        message: `run ${this.run.id}: ${this.run.message}`,
-        since: now,
-      } as const;
-      this.ledger = { ...this.ledger, requests: { ...this.ledger.requests, [request.name]: note } };
-    }
+    this.ledger = closeRequests(this.ledger, this.run, now);
   }
 
   private giveUpOn(pending: readonly NodeRecord[]): void {

@@ -3,7 +3,7 @@ import { spellDuration } from '../model/duration.ts';
 import type { LedgerDocument, NodeRecord, RunRecord, RunState } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
 import type { Hold, Reason } from '../model/reason.ts';
-import { failures, isBootRun } from './records.ts';
+import { failures, isBeside, isBootRun } from './records.ts';
 import { gateHold } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { addRun, ended } from './triggers.ts';
@@ -49,7 +49,7 @@ export function endRuns(ledger: LedgerDocument, input: PlanInput): LedgerDocumen
 /** Lets the oldest waiting run begin when no other is under way and no gate says no; tells the others what they wait for. */
 export function chooseRun(ledger: LedgerDocument, input: PlanInput, holds: readonly Hold[]): LedgerDocument {
   let next = ledger;
-  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBootRun(run));
+  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBeside(run));
   const active = open.find((run) => run.startedAt !== undefined);
   const queue = open
     .filter((run) => run.startedAt === undefined)
@@ -77,7 +77,7 @@ export function chooseRun(ledger: LedgerDocument, input: PlanInput, holds: reado
 
 /** Why the run that would be next does not begin: undefined when no run waits, or when it waits for another run. */
 export function queueHold(ledger: LedgerDocument, input: PlanInput, holds: readonly Hold[]): Hold | undefined {
-  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBootRun(run));
+  const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBeside(run));
   if (open.some((run) => run.startedAt !== undefined)) return undefined;
   const [first] = open.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
   return first && (holds[0] ?? gateHold({ ...input, ledger }, first));
@@ -121,9 +121,26 @@ export function endOf(run: RunRecord, now: number): RunRecord {
   if (records.length === 0)
     return { ...end('NothingToDo', 'NoMatchingNodes'), message: 'the policy and the request select no node' };
   if (run.reason === 'Aborted') return end('Aborted', 'Aborted');
-  if (failed > 0 || count('Skipped', 'DrainTimeout', 'ForeignMaintenance') > 0) return end('Failed', 'RunFailed');
+  if (failed > 0 || count('Skipped', 'DrainTimeout', 'ForeignMaintenance', 'GateBlocked') > 0) return end('Failed', 'RunFailed');
   if (patched === 0 && notDone === 0) return end('NothingToDo', 'NothingToDo');
   return end('Succeeded', 'Completed');
+}
+
+/** Tells the requests that the run belongs to how it ended. */
+export function closeRequests(ledger: LedgerDocument, run: RunRecord, now: number): LedgerDocument {
+  let next = ledger;
+  for (const request of Object.values(ledger.requests)) {
+    if (request.run !== run.id || request.state !== 'Registered') continue;
+    const note = {
+      ...request,
+      state: 'Done',
+      reason: run.reason,
+      message: `run ${run.id}: ${run.message}`,
+      since: now,
+    } as const;
+    next = { ...next, requests: { ...next.requests, [request.name]: note } };
+  }
+  return next;
 }
 
 /** Drops runs that are archived in Git, oldest first, beyond the number that is kept; those of the last hour count for the ceiling. */

@@ -144,11 +144,25 @@ export function draining(context: StepContext): StepResult {
 
 function drained(context: StepContext): StepResult {
   const { record, now, run } = context;
+  if (run.action === 'maintenance')
+    return { record: enter(record, 'Held', now, 'is empty and held out', 'HeldOut'), actions: [] };
   const patched = record.patch !== undefined;
   const nothingToInstall = !installs(run) || record.download?.pending === 0;
   if (patched || nothingToInstall)
     return { record: enter(record, 'RebootPending', now, 'is empty and waits to be rebooted'), actions: [] };
   return { record: enterJobPhase(record, 'Patching', now, 'updates are being installed'), actions: [] };
+}
+
+/** Empty and out. The run that holds it says when it comes back; a person who uncordons the node has said so too. */
+export function held(context: StepContext): StepResult {
+  const { record, node, now, run } = context;
+  if (!node.unschedulable)
+    return {
+      record: release(record, now, 'Skipped', 'SkippedByPerson', 'somebody uncordoned the node'),
+      actions: [],
+    };
+  const told = `is empty and held out until ${iso(run.validUntil)}${run.spec.why ? `: ${run.spec.why}` : ''}`;
+  return { record: waiting(record, 'HeldOut', told), actions: [], until: run.validUntil };
 }
 
 /** The limit of a drain: what was cordoned is uncordoned, and the policy says what the node becomes. */

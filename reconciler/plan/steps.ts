@@ -4,7 +4,7 @@ import { assertNever } from '../model/failure.ts';
 import type { NodePhase } from '../model/node-phase.ts';
 import { meaningOf, type PatchResult } from '../model/patch-result.ts';
 import { atEnd, enter, waiting, installs } from './records.ts';
-import { cordoning, draining } from './step-drain.ts';
+import { cordoning, draining, held } from './step-drain.ts';
 import {
   attachAgain,
   awaitJob,
@@ -30,6 +30,7 @@ const steps: Readonly<
   Downloading: downloading,
   Cordoning: cordoning,
   Draining: draining,
+  Held: held,
   Patching: patching,
   RebootPending: rebootPending,
   Rebooting: rebooting,

@@ -11,7 +11,7 @@ import { describeSchedule, nextSlot, slotSince } from '../model/schedule.ts';
 import { nextAllowed } from '../model/window.ts';
 import { applyCommand } from './commands.ts';
 import type { PlanInput } from './input.ts';
-import { isBootRun } from './records.ts';
+import { isBeside, newRecord } from './records.ts';
 import { selectedNodes } from './select.ts';
 
 /** A commit is read some time after it was made; slots in between are not lost. */
@@ -111,13 +111,15 @@ function registerRequest(
       ),
     );
   }
+  if (request.action === 'maintenance' && request.until !== undefined && now >= request.until)
+    return noteRequest(ledger, record('Expired', 'Expired', `its time, until ${iso(request.until)}, has passed`));
   if (now >= expires)
     return noteRequest(
       ledger,
       record('Expired', 'Expired', `not acted upon within ${spellDuration(request.expiresAfterMs)} (expiresAfter)`),
     );
   if (start > now) return noteRequest(ledger, record('Waiting', 'NotYet', `waits for ${iso(start)} (notBefore)`));
-  if (request.action === 'patch' || request.action === 'reboot') {
+  if (request.action === 'patch' || request.action === 'reboot' || request.action === 'maintenance') {
     if (!policy)
       return noteRequest(
         ledger,
@@ -128,7 +130,7 @@ function registerRequest(
       trigger: { kind: 'request', name: request.name },
       action: request.action,
       spec: { policy, onlyNodes: [...request.nodes].sort(), onlySelector: request.selector?.text, why: request.reason },
-      validUntil: expires,
+      validUntil: request.action === 'maintenance' ? (request.until ?? expires) : expires,
     });
     const unknown = request.nodes.filter((name) => !input.observed.nodes.some((node) => node.name === name));
     if (selectedNodes(run, input.observed.nodes).length === 0) {
@@ -137,6 +139,12 @@ function registerRequest(
         ledger,
         record('Refused', 'NoMatchingNodes', `no node of the cluster matches the request and the policy${which}`),
       );
+    }
+    if (request.action === 'maintenance') {
+      const { topologyKey } = policy.rollout;
+      const nodes = selectedNodes(run, input.observed.nodes).map((node) => newRecord(node, topologyKey, now));
+      const taken = { ...run, nodes: Object.fromEntries(nodes.map((one) => [one.node, one])) };
+      return noteRequest(addRun(ledger, taken), record('Registered', 'Due', `run ${run.id}`, run.id));
     }
     const { next, runId } = merged(ledger, run, now);
     const note = unknown.length > 0 ? `; there is no node ${unknown.join(', ')}` : '';
@@ -217,7 +225,7 @@ export function newRun(ledger: LedgerDocument, input: PlanInput, wanted: NewRun)
 function merged(ledger: LedgerDocument, run: RunRecord, now: number): { next: LedgerDocument; runId: string } {
   const twin = Object.values(ledger.runs).find(
     (other) =>
-      other.startedAt === undefined && !runEnded(other.state) && !isBootRun(other) && other.digest === run.digest,
+      other.startedAt === undefined && !runEnded(other.state) && !isBeside(other) && other.digest === run.digest,
   );
   if (!twin) return { next: addRun(ledger, run), runId: run.id };
   const both: RunRecord = {

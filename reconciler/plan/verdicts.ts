@@ -2,7 +2,7 @@
 import { iso } from '../model/instant.ts';
 import type { LedgerDocument, NodeRecord, RunRecord } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
-import type { NodePhase } from '../model/node-phase.ts';
+import { isEnd, isUnderWay, type NodePhase } from '../model/node-phase.ts';
 import type { NodeView } from '../model/observed.ts';
 import type { NodeVerdict } from '../model/plan.ts';
 import type { Hold } from '../model/reason.ts';
@@ -10,7 +10,7 @@ import { nextSlot } from '../model/schedule.ts';
 import { nextAllowed } from '../model/window.ts';
 import type { PlanInput } from './input.ts';
 import { isUnpatched } from './boot.ts';
-import { isBootRun } from './records.ts';
+import { isBeside } from './records.ts';
 import { queueHold } from './runs.ts';
 import { exclusion, selectedNodes } from './select.ts';
 
@@ -41,8 +41,8 @@ export function tellNodes(
   waiting: ReadonlyMap<string, Hold>,
 ): NodeVerdict[] {
   const all = Object.values(ledger.runs).filter((run) => !runEnded(run.state));
-  const boots = all.filter((run) => isBootRun(run));
-  const open = all.filter((run) => !isBootRun(run));
+  const beside = all.filter((run) => isBeside(run));
+  const open = all.filter((run) => !isBeside(run));
   const active = open.find((run) => run.startedAt !== undefined);
   const [queued] = open
     .filter((run) => run.startedAt === undefined)
@@ -54,16 +54,22 @@ export function tellNodes(
   const hold = queueHold(ledger, input, holds);
   return input.observed.nodes
     .map((node) => {
-      const boot = boots.find((run) => run.nodes[node.name]?.uid === node.uid);
-      const booting = boot?.nodes[node.name];
-      if (boot && booting) return inRun(node, boot, booting, waiting.get(node.name));
       const record = active?.nodes[node.name];
+      // Where the work is; then a boot run or a maintenance that waits.
+      const working = record?.uid === node.uid && isUnderWay(record.phase);
+      const other = working ? undefined : beside.find((run) => isOpen(run.nodes[node.name], node));
+      const there = other?.nodes[node.name];
+      if (other && there) return inRun(node, other, there, waiting.get(node.name));
       if (active && record?.uid === node.uid && (!isEndedWell(record) || record.phase === 'Patched'))
         return inRun(node, active, record, waiting.get(node.name));
       if (queued && chosen.has(node.uid)) return queuedVerdict(node, queued, hold);
       return idleVerdict(node, ledger, input, holds, next);
     })
     .sort((a, b) => (a.node < b.node ? -1 : a.node > b.node ? 1 : 0));
+}
+
+function isOpen(record: NodeRecord | undefined, node: NodeView): boolean {
+  return record?.uid === node.uid && !isEnd(record.phase);
 }
 
 function isEndedWell(record: NodeRecord): boolean {
@@ -76,6 +82,7 @@ const nextWords: Readonly<Record<NodePhase, string>> = {
   Downloading: 'is cordoned, if there is something to install',
   Cordoning: 'is drained',
   Draining: 'is patched',
+  Held: 'comes back when the time of its request is over, or its file is gone',
   Patching: 'is rebooted if that is required, else verified',
   RebootPending: 'is rebooted',
   Rebooting: 'comes back with a new boot id',
@@ -88,6 +95,11 @@ const nextWords: Readonly<Record<NodePhase, string>> = {
   Quarantined: 'nothing until a person acts; it stays cordoned',
 };
 
+const maintenanceWords: Partial<Record<NodePhase, string>> = {
+  Pending: 'is taken out when the budget has room',
+  Draining: 'is held out',
+};
+
 function inRun(node: NodeView, run: RunRecord, record: NodeRecord, hold: Hold | undefined): NodeVerdict {
   const said = record.phase === 'Pending' && hold ? hold : undefined;
   return {
@@ -96,8 +108,11 @@ function inRun(node: NodeView, run: RunRecord, record: NodeRecord, hold: Hold | 
     reason: said?.reason ?? record.reason,
     message: said?.message ?? record.message,
     since: record.since,
-    next: nextWords[record.phase],
-    at: said || record.phase !== 'Pending' ? said?.until : record.notBefore,
+    next:
+      run.action === 'maintenance'
+        ? (maintenanceWords[record.phase] ?? nextWords[record.phase])
+        : nextWords[record.phase],
+    at: record.phase === 'Held' ? run.validUntil : said || record.phase !== 'Pending' ? said?.until : record.notBefore,
     run: run.id,
   };
 }

@@ -214,6 +214,27 @@ const tales: readonly Tale[] = [
       return scenario;
     },
   },
+  {
+    name: 'maintenance by hand, and a run that patches the others meanwhile',
+    tell: async () => {
+      const scenario = cluster();
+      scenario.world.sim.addDeployment({ name: 'web', replicas: 3, pdb: { maxUnavailable: 1 } });
+      scenario.clock.advance(5_000);
+      scenario.commit({
+        ...policy('{ rollout: { concurrency: 2, soak: 0s, canary: null } }'),
+        ...request(
+          'new-disk',
+          '{ action: maintenance, nodes: [worker-2], until: "2026-06-01T16:00:00Z", reason: a new disk }',
+        ),
+      });
+      await scenario.run(10 * minute);
+      scenario.commit(request('now'));
+      await scenario.run(hour);
+      scenario.commit({ 'clusters/prod/requests/new-disk.yaml': undefined }, 'the disk is in');
+      await scenario.run(2 * hour);
+      return scenario;
+    },
+  },
 ];
 
 describe('the story of', () => {

@@ -2,14 +2,15 @@
 import { type NodeRecord, runEnded, type RunRecord } from '../../reconciler/model/ledger.ts';
 import { cordonAnnotation } from '../../reconciler/model/names.ts';
 import { isUnderWay } from '../../reconciler/model/node-phase.ts';
+import type { NodeView } from '../../reconciler/model/observed.ts';
 import type { NodeVerdict, Plan } from '../../reconciler/model/plan.ts';
 import { isReason } from '../../reconciler/model/reason.ts';
 import { freezeAt, windowAt } from '../../reconciler/model/window.ts';
 import { seatLimit } from '../../reconciler/plan/budget.ts';
 import { foreignMaintenance } from '../../reconciler/plan/foreign.ts';
 import type { PlanInput } from '../../reconciler/plan/input.ts';
-import { bootingNodes, isBootRun } from '../../reconciler/plan/records.ts';
-import { selectedNodes } from '../../reconciler/plan/select.ts';
+import { bootingNodes, heldNodes, isBeside, isBootRun, isMaintenance } from '../../reconciler/plan/records.ts';
+import { exclusion, selectedNodes } from '../../reconciler/plan/select.ts';
 import { checkBoots } from './boot-invariants.ts';
 
 /** Throws when a pass broke a promise. */
@@ -19,7 +20,7 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
   const must = (holds: boolean, sentence: string): void => void (holds || broken.push(sentence));
   const open = Object.values(plan.ledger.runs).filter((run) => !runEnded(run.state));
   const begun = open.filter((run) => run.startedAt !== undefined);
-  const disturbing = begun.filter((run) => !isBootRun(run));
+  const disturbing = begun.filter((run) => !isBeside(run));
   must(disturbing.length <= 1, `at most one run is under way, found ${disturbing.map((run) => run.id).join(', ')}`);
   checkBoots(input, plan, must);
 
@@ -28,6 +29,7 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
       Object.values(run.nodes).map((record) => [`${run.id}/${record.node}/${record.uid}`, record] as const),
     ),
   );
+  checkMaintenance(plan, observed.nodes, now, must);
   for (const run of disturbing) {
     const records = Object.values(run.nodes);
     const working = records.filter((record) => isUnderWay(record.phase));
@@ -148,6 +150,32 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
   must(plan.wakeAt > now, 'the next look is not in the future');
 
   if (broken.length > 0) throw new Error(`broken at ${new Date(now).toISOString()}:\n  ${broken.join('\n  ')}`);
+}
+
+/** A node is taken out by hand only within the budget, and comes back in time. */
+function checkMaintenance(plan: Plan, nodes: readonly NodeView[], now: number, must: Must): void {
+  const held = heldNodes(plan.ledger.runs);
+  for (const run of Object.values(plan.ledger.runs)) {
+    if (!isMaintenance(run) || runEnded(run.state)) continue;
+    for (const record of Object.values(run.nodes)) {
+      must(
+        record.phase !== 'Held' || now < run.validUntil,
+        `${record.node} is held out past ${new Date(run.validUntil).toISOString()}`,
+      );
+      if (!isUnderWay(record.phase) || record.startedAt !== now) continue;
+      const working = Object.values(plan.ledger.runs)
+        .filter((one) => !runEnded(one.state) && !isBootRun(one))
+        .flatMap((one) => Object.values(one.nodes).filter((other) => isUnderWay(other.phase)));
+      const chosen = nodes.filter((node) => exclusion(node, run.spec.policy.nodes) === undefined);
+      const limit = seatLimit(run.spec.policy.rollout.concurrency, chosen.length);
+      must(
+        working.length <= limit,
+        `${record.node} is taken out, ${working.length} nodes are under way, the budget is ${limit}`,
+      );
+    }
+  }
+  const controlPlanes = [...held.values()].filter((record) => record.controlPlane).length;
+  must(controlPlanes <= 1, `${controlPlanes} control-plane nodes are held out`);
 }
 
 type Must = (holds: boolean, sentence: string) => void;
