@@ -153,7 +153,7 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
     throw new Error(`the demo did not end within ${longestMs / 1000} s`);
   }
   screen.say(
-    `look at the repository yourself:  git -C ${bare} log --oneline --all   and   git -C ${bare} show oakum/status:clusters/demo/status.yaml`,
+    `look at the repository yourself (and delete ${folder} when you have seen enough):  git -C ${bare} log --oneline --all   and   git -C ${bare} show oakum/status:clusters/demo/status.yaml`,
   );
 }
 

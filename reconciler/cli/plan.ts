@@ -5,6 +5,7 @@ import { realClock } from '../adapters/clock.ts';
 import { silentLog } from '../adapters/log.ts';
 import { iso } from '../model/instant.ts';
 import type { PassResult } from '../pass.ts';
+import { withOwnCache } from './own-cache.ts';
 import { openParts } from './parts.ts';
 import { addClusterFlags, addGitFlags, type ClusterFlags, type GitFlags, UsageError } from './settings.ts';
 import { planText } from '../report/text.ts';
@@ -24,7 +25,8 @@ export function registerPlan(program: Command): void {
       const now = flags.now === undefined ? realClock.now() : Date.parse(flags.now);
       if (Number.isNaN(now))
         throw new UsageError(`--now: "${flags.now}" is not a time; write it like 2026-12-06T02:00:00Z`);
-      const parts = openParts({ flags, log: silentLog, watch: false, act: false });
+      const { flags: own, forget } = withOwnCache(flags);
+      const parts = openParts({ flags: own, log: silentLog, watch: false, act: false });
       try {
         const results: PassResult[] = [];
         for (const { loop } of parts.clusters) {
@@ -38,6 +40,7 @@ export function registerPlan(program: Command): void {
         );
       } finally {
         await parts.close();
+        forget();
       }
     });
 }

@@ -33,6 +33,11 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     registerAccept,
   ])
     register(program);
+  // A reader that has seen enough (`oakum script | head`) is no fault.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
   try {
     await program.parseAsync([...argv]);
     return Number(process.exitCode ?? 0);

@@ -94,9 +94,19 @@ async function runOnce(flags: GitFlags & ClusterFlags & ServiceFlags): Promise<v
         publisher.offer(result);
         if (!result.acted || result.plan.wakeAt > realClock.now() + 1_000) break;
       }
+      const { hold } = parts.source.current();
+      if (hold) {
+        process.stderr.write(`oakum: ${hold.reason}: ${hold.message}\n`);
+        process.exitCode = 1;
+      }
     }
   } finally {
     await publisher.close();
+    const { lastError } = publisher.state();
+    if (lastError !== undefined) {
+      process.stderr.write(`oakum: status was not published: ${lastError}\n`);
+      process.exitCode = 1;
+    }
     await parts.close();
   }
 }
@@ -142,10 +152,13 @@ function healthOf(
     },
     healthy: () => ![...failures.values()].some((failure) => failure.bug && failure.count >= 3),
     ready: () => parts.source.current().desired !== undefined && parts.clusters.every((one) => reached.has(one.name)),
-    explain: () =>
-      [...failures]
-        .map(([name, failure]) => `${name}: ${failure.message} (${failure.count} times in a row)`)
-        .join('\n'),
+    explain: () => {
+      const { hold } = parts.source.current();
+      const told = [...failures].map(
+        ([name, failure]) => `${name}: ${failure.message} (${failure.count} times in a row)`,
+      );
+      return [...(hold ? [`config repository: ${hold.message}`] : []), ...told].join('\n');
+    },
   };
 }
 

@@ -5,6 +5,7 @@ import type { StatusDocument } from '../model/status.ts';
 import { clusterFolder, statusYaml } from '../report/files.ts';
 import { readStatusDocument } from '../report/read-status.ts';
 import { clusterText, fleetText } from '../report/text.ts';
+import { withOwnCache } from './own-cache.ts';
 import { openGitFrom } from './parts.ts';
 import { addGitFlags, type GitFlags, UsageError } from './settings.ts';
 
@@ -40,7 +41,8 @@ function print(docs: readonly StatusDocument[], { cluster, output }: StatusFlags
  * Documents of all clusters, or of one, from the remote's status branch as it is now, sorted by name. A cluster that is not there is a
  * UsageError; a document that cannot be read is said, never passed over.
  */
-export async function readDocuments(flags: GitFlags, cluster: string | undefined): Promise<StatusDocument[]> {
+export async function readDocuments(given: GitFlags, cluster: string | undefined): Promise<StatusDocument[]> {
+  const { flags, forget } = withOwnCache(given);
   const git = openGitFrom(flags, silentLog, 'all');
   try {
     const { files } = await git.readStatus(cluster === undefined ? 'clusters/' : clusterFolder(cluster));
@@ -59,5 +61,6 @@ export async function readDocuments(flags: GitFlags, cluster: string | undefined
       .sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
   } finally {
     await git.close();
+    forget();
   }
 }
