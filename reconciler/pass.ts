@@ -9,7 +9,8 @@ import type { Plan } from './model/plan.ts';
 import type { Hold } from './model/reason.ts';
 import type { PlanInput, PlanSettings } from './plan/input.ts';
 import { interestOf, planCluster } from './plan/plan.ts';
-import type { Cluster, Ledger, Lease, Log } from './ports.ts';
+import { wantedGates } from './plan/outside-gates.ts';
+import type { Cluster, Gates, Ledger, Lease, Log } from './ports.ts';
 import type { Source } from './source.ts';
 
 /** A standby looks so often whether the Lease has come to it: a quiet cluster would not wake it. */
@@ -25,6 +26,8 @@ export interface Seat {
   readonly cluster: Cluster;
   readonly ledger: Ledger;
   readonly lease: Lease;
+  /** Reads the gates of policies; without it they stay closed. */
+  readonly gates?: Gates;
 }
 
 /** Everything that one pass over one cluster saw and decided. */
@@ -146,8 +149,12 @@ export class ClusterLoop {
   private async input(source: Source, now: number): Promise<PlanInput> {
     this.uid ??= await this.seat.cluster.identity();
     const raw = await this.seat.cluster.observe(interestOf(this.document));
+    const desired = source.desired?.clusters.get(this.name);
+    const wanted = wantedGates(this.document, desired?.policy);
+    const gates = wanted.length > 0 ? await this.seat.gates?.read(wanted) : undefined;
     const observed: Observed = {
       ...raw,
+      ...(gates ? { gates } : {}),
       clusterUid: this.uid,
       evictions: this.answers.evictions,
       refusals: this.answers.refusals,
@@ -157,7 +164,7 @@ export class ClusterLoop {
       commit: source.commit,
       committedAt: source.committedAt,
       fleet: source.desired?.fleet ?? defaultFleet,
-      desired: source.desired?.clusters.get(this.name),
+      desired,
       sourceHold: source.hold,
       observed,
       ledger: this.document,

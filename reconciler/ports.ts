@@ -1,7 +1,9 @@
-// The doors to the outside, types only: Git, Cluster, Ledger, Lease, Clock, Log.
+// The doors to the outside, types only: Git, Cluster, Gates, Ledger, Lease, Clock, Log.
 import type { LedgerDocument } from './model/ledger.ts';
 import type { RawCluster, ObserveInterest } from './model/observed.ts';
 import type { Action } from './model/action.ts';
+import type { GateReadings } from './model/gate.ts';
+import type { Gate } from './model/policy.ts';
 
 /** One file of the config repository at one commit. */
 export interface ConfigFile {
@@ -94,6 +96,12 @@ export type ActionResult =
   | { readonly kind: 'blocked'; readonly reason: 'DisruptionBudget' | 'TwoBudgets'; readonly message: string }
   /** The object is not there (any more); for most actions that is as good as done. */
   | { readonly kind: 'gone' };
+
+/** Gates of policies that ask somebody else. Never throws: what cannot be read is closed. */
+export interface Gates {
+  /** Reads these gates, or uses readings that are a few seconds old. */
+  read(gates: readonly Gate[]): Promise<GateReadings>;
+}
 
 /** The ledger in the cluster: compare-and-swap, written before the effect. */
 export interface Ledger {

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { basename, join, resolve } from 'node:path';
 import { readPatchScript, readSchemas } from '../adapters/assets.ts';
 import { realClock } from '../adapters/clock.ts';
+import { openGates } from '../adapters/gates.ts';
 import type { GitAuth } from '../adapters/git-options.ts';
 import { openGit } from '../adapters/git.ts';
 import { openCluster } from '../adapters/kubernetes.ts';
@@ -18,7 +19,15 @@ import { ConfigSource } from '../source.ts';
 import { views } from '../observed/views.ts';
 import type { Cluster, Git, Lease, Log } from '../ports.ts';
 import type { PlanSettings } from '../plan/input.ts';
-import { type ClusterFlags, type GitFlags, planSettings, readFlagFile, UsageError, withSecretDir } from './settings.ts';
+import {
+  type ClusterFlags,
+  type GitFlags,
+  listFlag,
+  planSettings,
+  readFlagFile,
+  UsageError,
+  withSecretDir,
+} from './settings.ts';
 import { version } from './version.ts';
 
 /** One cluster, ready to be worked on. */
@@ -84,7 +93,8 @@ export function openParts(options: PartsOptions): Parts {
         })
       : { held: () => false, holder: () => undefined, release: async () => undefined };
     const ledger = openLedger(transport, { namespace: flags.namespace });
-    return { name, cluster, lease, loop: new ClusterLoop({ name, cluster, ledger, lease }, settings, log) };
+    const gates = openGates({ allow: listFlag(flags.gateAllow), transport, clock: realClock });
+    return { name, cluster, lease, loop: new ClusterLoop({ name, cluster, ledger, lease, gates }, settings, log) };
   });
   return {
     git,

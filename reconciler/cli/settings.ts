@@ -110,6 +110,7 @@ export interface ClusterFlags {
   readonly identity: string;
   readonly approvalFloor: 'none' | 'merge' | 'review';
   readonly maxNodesPerHour?: string;
+  readonly gateAllow?: string;
   readonly rebootDelay: string;
   readonly retryDelay: string;
   readonly jobStartTimeout: string;
@@ -156,6 +157,12 @@ export function addClusterFlags(command: Command): Command {
         .env('OAKUM_APPROVAL_FLOOR')
         .choices(['none', 'merge', 'review'])
         .default('none'),
+    )
+    .addOption(
+      new Option(
+        '--gate-allow <addresses>',
+        'addresses that gates of policies may ask, separated by commas: origin and beginning of the path (default: none)',
+      ).env('OAKUM_GATE_ALLOW'),
     )
     .addOption(
       new Option('--max-nodes-per-hour <number>', 'ceiling that no policy can exceed').env('OAKUM_MAX_NODES_PER_HOUR'),
@@ -223,6 +230,14 @@ export function durationFlag(name: string, text: string): number {
   if (value === undefined || value <= 0)
     throw new UsageError(`--${name}: "${text}" is not a duration; write it like 30s, 5m or 1h`);
   return value;
+}
+
+/** The entries of a flag that are separated by commas. */
+export function listFlag(text: string | undefined): string[] {
+  return (text ?? '')
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
 }
 
 /** A whole number from a flag. */

@@ -1,4 +1,5 @@
 // Observed: what is in one cluster at one moment, as small views.
+import type { GateReadings } from './gate.ts';
 
 /** What must be read for this pass beside what is watched anyway. */
 export interface ObserveInterest {
@@ -30,6 +31,8 @@ export interface Observed extends RawCluster {
   readonly evictions: ReadonlyMap<string, EvictionAnswer>;
   /** What the API server refused this process to do for a node, by node name, as a sentence. */
   readonly refusals: ReadonlyMap<string, string>;
+  /** What the gates of the policy answered; read only while a run wants to start a node. A gate that is not here is closed. */
+  readonly gates?: GateReadings;
 }
 
 export interface EvictionAnswer {

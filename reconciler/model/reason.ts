@@ -88,7 +88,8 @@ const reasonTable = {
   },
   GateBlocked: {
     about: 'A gate of the policy says no, or cannot be read.',
-    wayOut: 'The message names the gate and what it answered.',
+    wayOut:
+      'The message names the gate and what it answered. An address must be allowed by the deployment (`--gate-allow`, chart value `gates.allow`).',
   },
   ForeignMaintenance: {
     about: 'Another tool or person is at work on the node.',

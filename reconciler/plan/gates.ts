@@ -9,6 +9,7 @@ import { freezeAt, nextAllowed, nextOpening, windowAt } from '../model/window.ts
 import { seatLimit, unhealthy } from './budget.ts';
 import type { PlanInput } from './input.ts';
 import { bootingNodes, isMaintenance } from './records.ts';
+import { closedGate } from './outside-gates.ts';
 import { selectedNodes } from './select.ts';
 
 const none = undefined;
@@ -59,7 +60,6 @@ export function unsupported(policy: Policy): string[] {
   const fields: string[] = [];
   if (policy.strategy === 'Replace') fields.push('strategy: Replace');
   if (policy.hooks.before.length + policy.hooks.after.length > 0) fields.push('hooks');
-  if (policy.gates.length > 0) fields.push('gates');
   if (policy.updates.lock) fields.push('updates.lock');
   if (policy.updates.minAgeMs > 0) fields.push('updates.minAge');
   if (policy.maxAge !== undefined) fields.push('maxAge');
@@ -105,6 +105,8 @@ const gates: readonly ((input: PlanInput, run: RunRecord) => Hold | undefined)[]
   (input, run) => outsideWindow(input, run),
   // Only a healthy cluster begins a run; one that is under way counts its unhealthy nodes in the budget.
   (input, run) => (run.startedAt === undefined ? clusterUnhealthy(input, run) : undefined),
+  // Others are asked last: only when everything else says yes.
+  closedGate,
 ];
 
 /** The first "no", or undefined when a node may start. */

@@ -1,5 +1,6 @@
-// No cordon of ours is left behind, and what a person undid by hand is accepted.
+// No cordon and no waiting Job of ours is left behind, and what a person undid by hand is accepted.
 import type { Action } from '../model/action.ts';
+import { jobName } from '../model/digest.ts';
 import type { LedgerDocument, NodeHistory } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
 import { cordonAnnotation } from '../model/names.ts';
@@ -8,7 +9,8 @@ import type { PlanInput } from './input.ts';
 
 /**
  * A node with our cordon needs a live step or a quarantine; else it is uncordoned. A quarantined node that a person uncordoned is
- * quarantined no more; the history of nodes that are gone is dropped.
+ * quarantined no more; the history of nodes that are gone is dropped. A Job without a running pod that no step waits for is deleted: it
+ * would begin, whenever it can, on a node that takes pods again.
  */
 export function sweep(
   ledger: LedgerDocument,
@@ -36,10 +38,29 @@ export function sweep(
       actions.push({ kind: 'uncordon', node: node.name, uid: node.uid });
     }
   }
+  actions.push(...idleJobs(ledger, input));
   for (const name of Object.keys(ledger.history)) {
     if (present.has(name)) continue;
     history ??= { ...ledger.history };
     delete history[name];
   }
   return { ledger: history ? { ...ledger, history } : ledger, actions };
+}
+
+function idleJobs(ledger: LedgerDocument, input: PlanInput): Action[] {
+  const records = Object.values(ledger.runs)
+    .filter((run) => !runEnded(run.state))
+    .flatMap((run) => Object.values(run.nodes).map((record) => ({ run: run.id, record })))
+    .filter(({ record }) => isUnderWay(record.phase));
+  const uids = new Set(input.observed.nodes.map((node) => node.uid));
+  return input.observed.jobs
+    .filter((job) => job.state === 'waiting' && uids.has(job.nodeUid))
+    .filter(
+      (job) =>
+        !records.some(
+          ({ run, record }) =>
+            record.uid === job.nodeUid && job.name === jobName(job.step, record.uid, run, record.attempt),
+        ),
+    )
+    .map((job) => ({ kind: 'deleteJob', name: job.name, uid: job.uid }));
 }

@@ -157,6 +157,23 @@ const tales: readonly Tale[] = [
     },
   },
   {
+    name: 'a gate on pods is closed until a batch has ended',
+    tell: async () => {
+      const scenario = cluster();
+      scenario.world.sim.addDeployment({ name: 'batch', replicas: 1 });
+      scenario.clock.advance(5_000);
+      scenario.commit({
+        ...policy('{ gates: [{ podSelector: "app=batch" }], rollout: { soak: 0s, canary: null } }'),
+        ...request('now'),
+      });
+      await scenario.run(hour);
+      scenario.world.sim.handle({ method: 'DELETE', path: '/apis/apps/v1/namespaces/default/deployments/batch' });
+      scenario.say('— the batch has ended');
+      await scenario.run(2 * hour);
+      return scenario;
+    },
+  },
+  {
     name: 'a canary, its soak, then the rest; control plane last',
     tell: async () => {
       const scenario = cluster();

@@ -1,5 +1,6 @@
 // A scenario in virtual time: the simulated API server in process, the real adapter, ledger, loop and planner, and a transcript of what happened.
 import { readPatchScript, readSchemas } from '../../reconciler/adapters/assets.ts';
+import { openGates } from '../../reconciler/adapters/gates.ts';
 import { silentLog } from '../../reconciler/adapters/log.ts';
 import { inProcessTransport } from '../../reconciler/adapters/kubernetes-in-process.ts';
 import { openCluster } from '../../reconciler/adapters/kubernetes.ts';
@@ -134,6 +135,7 @@ export class Scenario {
         cluster,
         ledger,
         lease: { held: () => true, holder: () => undefined, release: async () => undefined },
+        gates: openGates({ allow: [], transport, clock }),
       },
       this.settings,
       silentLog,

@@ -2,6 +2,7 @@
 import { execute } from '../../reconciler/execute/execute.ts';
 import { noAnswers, rememberAnswers, type Answers } from '../../reconciler/execute/remember.ts';
 import type { ClusterDesired } from '../../reconciler/model/desired.ts';
+import type { GateReadings } from '../../reconciler/model/gate.ts';
 import type { LedgerDocument, RunRecord } from '../../reconciler/model/ledger.ts';
 import type { Plan } from '../../reconciler/model/plan.ts';
 import type { PlanInput, PlanSettings } from '../../reconciler/plan/input.ts';
@@ -24,6 +25,8 @@ export class TinyWorld {
   settings: PlanSettings = someSettings();
   sourceHold: PlanInput['sourceHold'] = undefined;
   ledger: LedgerDocument | undefined;
+  /** What gates answer; undefined: none was read. */
+  gates: GateReadings | undefined;
   readonly cluster: TinyCluster;
   readonly passes: Plan[] = [];
   /** Called for every action before it is done and after the ledger was written; throws to kill. */
@@ -64,6 +67,7 @@ export class TinyWorld {
       sourceHold: this.sourceHold,
       observed: {
         ...raw,
+        ...(this.gates ? { gates: this.gates } : {}),
         clusterUid: 'cluster-uid',
         evictions: this.answers.evictions,
         refusals: this.answers.refusals,
