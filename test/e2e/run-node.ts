@@ -2,10 +2,7 @@
 import { installed, must, run } from '../os/commands.ts';
 import { cacheFolder, controlPlanePrograms, missingPrograms, nodePrograms } from '../lab/assets.ts';
 import { bridge, gateway } from '../lab/real-nodes.ts';
-import { runVitest } from './runner.ts';
-
-/** Not run: neither passed nor failed. */
-const notRun = 3;
+import { notRun, runVitest } from './runner.ts';
 
 const needed = [
   'systemd-nspawn',
