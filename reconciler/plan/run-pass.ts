@@ -221,12 +221,9 @@ class RunPass {
     // A gate is waited for as long as the run is valid, not for ever: the nodes that are left end with the gate's answer.
     if (this.runHold?.reason === 'GateBlocked' && !working && now >= this.run.validUntil) {
       for (const record of pending)
-        this.set(atEnd(record, 'Skipped', now, 'GateBlocked', `until the run was no longer valid: ${this.runHold.message}`));
-    }
-    // A gate is waited for as long as the run is valid, not for ever: the nodes that are left end with the gate's answer.
-    if (this.runHold?.reason === 'GateBlocked' && !working && now >= this.run.validUntil) {
-      for (const record of pending)
-        this.set(atEnd(record, 'Skipped', now, 'GateBlocked', `until the run was no longer valid: ${this.runHold.message}`));
+        this.set(
+          atEnd(record, 'Skipped', now, 'GateBlocked', `until the run was no longer valid: ${this.runHold.message}`),
+        );
     }
     const left = Object.values(this.run.nodes).some((record) => !isEnd(record.phase));
     if (left) {
