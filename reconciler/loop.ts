@@ -92,7 +92,8 @@ async function runCluster(
       wait =
         known && error.kind === 'conflict'
           ? pace.restMs
-          : Math.min(pace.retryMs * 2 ** Math.min(failed - 1, 8), longest);
+          : // Spread, so that it never keeps step with what is refused at regular times.
+            Math.min(pace.retryMs * 2 ** Math.min(failed - 1, 8), longest) * (0.8 + 0.4 * parts.random());
     }
     await sleepUntilNews(parts, one, wait, seen, signal);
   }

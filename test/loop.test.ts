@@ -10,7 +10,7 @@ import { aFleet, someSettings } from './support/policies.ts';
 const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** Rests between `count` passes that all fail so, in milliseconds of virtual time. */
-async function restsAfter(kind: AdapterErrorKind, count: number): Promise<number[]> {
+async function restsAfter(kind: AdapterErrorKind, count: number, random = () => 0.5): Promise<number[]> {
   let now = 0;
   const passes: number[] = [];
   const stop = new AbortController();
@@ -48,7 +48,7 @@ async function restsAfter(kind: AdapterErrorKind, count: number): Promise<number
       },
       log: silent,
       pace: { pollMs: 1e12, restMs: 250, retryMs: 2_000 },
-      random: () => 0.5,
+      random,
       health: () => undefined,
       report: () => undefined,
     },
@@ -66,4 +66,13 @@ it('half a minute at the most where the fault may pass: nodes may be cordoned me
 
 it('up to five minutes where a person must change something', async () => {
   expect(Math.max(...(await restsAfter('denied', 12)))).toBe(300_000);
+});
+
+it('and never in step with anything', async () => {
+  let turn = 0;
+  const rests = await restsAfter('transient', 12, () => (turn = (turn + 0.37) % 1));
+  const longest = rests.slice(6);
+  expect(new Set(longest).size).toBe(longest.length);
+  for (const rest of longest) expect(rest).toBeGreaterThan(23_000);
+  for (const rest of longest) expect(rest).toBeLessThan(37_000);
 });
