@@ -28,7 +28,7 @@ export const rights: readonly Right[] = [
     apiGroup: '',
     resource: 'pods',
     verbs: ['list', 'delete'],
-    why: 'see what runs on a node that is drained; delete past a budget where the policy says force',
+    why: 'see what runs on a node that is drained, and the pods of etcd; delete past a budget where the policy says force',
   },
   { apiGroup: '', resource: 'pods/eviction', verbs: ['create'], why: 'drain' },
   { apiGroup: 'policy', resource: 'poddisruptionbudgets', verbs: ['list'], why: 'say why a drain waits' },

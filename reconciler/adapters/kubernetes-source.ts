@@ -1,6 +1,6 @@
 // Where looks at a cluster come from: what is read, as which views; and the plain source, which lists at every look.
 import { freezeAnnotation, managedBy, managedByLabel } from '../model/names.ts';
-import type { BudgetView, JobView, NodeView, PodView } from '../model/observed.ts';
+import type { BudgetView, EtcdMember, JobView, NodeView, PodView } from '../model/observed.ts';
 import type { Clock, Log } from '../ports.ts';
 import { list } from './kubernetes-calls.ts';
 import type { KubeObject } from './kubernetes-calls.ts';
@@ -12,6 +12,7 @@ export interface Views<Facts extends JobIdentity, Pod extends PodIdentity> {
   /** True when nothing that a plan could depend on has changed. */
   onlyHeartbeat(before: NodeView, after: NodeView): boolean;
   podView(raw: unknown): PodView;
+  etcdMember(raw: unknown): EtcdMember;
   budgetView(raw: unknown): BudgetView;
   jobFacts(raw: unknown): Facts;
   jobPod(raw: unknown): Pod;

@@ -1,8 +1,8 @@
 // The Cluster port over the Kubernetes API: observes by lists or by watches, and acts.
 import type { Action } from '../model/action.ts';
 import { AdapterError } from '../model/failure.ts';
-import { jobNamespace } from '../model/names.ts';
-import type { BudgetView, JobView, ObserveInterest, PodView, RawCluster } from '../model/observed.ts';
+import { etcdPods, jobNamespace } from '../model/names.ts';
+import type { BudgetView, EtcdMember, JobView, ObserveInterest, PodView, RawCluster } from '../model/observed.ts';
 import type { ActionResult, Cluster } from '../ports.ts';
 import { act } from './kubernetes-actions.ts';
 import { listing, queries } from './kubernetes-source.ts';
@@ -85,6 +85,19 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
     return pods.sort(byKey(({ namespace: of, name }) => `${of}/${name}`));
   };
 
+  const etcd = async (): Promise<EtcdMember[]> => {
+    const members: EtcdMember[] = [];
+    const { namespace: of, labelSelector } = etcdPods;
+    await list(
+      transport,
+      `/api/v1/namespaces/${of}/pods`,
+      { labelSelector },
+      (raw) => members.push(views.etcdMember(raw)),
+      () => (members.length = 0),
+    );
+    return members.sort(byKey(({ node }) => node));
+  };
+
   return {
     identity: async () => {
       if (uid !== undefined) return uid;
@@ -116,6 +129,7 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
         jobs: (await jobsOf(look)).sort(byKey(({ name }) => name)),
         pods,
         budgets: budgets.sort(byKey(({ namespace: of, name }) => `${of}/${name}`)),
+        ...(interest.etcd ? { etcd: await etcd() } : {}),
         freeze: look.freeze,
         clockSkewMs: look.clockSkewMs,
       };

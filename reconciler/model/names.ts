@@ -55,7 +55,16 @@ export const fieldManager = 'oakum';
 export const hostnameLabel = 'kubernetes.io/hostname';
 export const zoneLabel = 'topology.kubernetes.io/zone';
 export const osLabel = 'kubernetes.io/os';
-export const controlPlaneLabels = ['node-role.kubernetes.io/control-plane', 'node-role.kubernetes.io/master'] as const;
+/** Role of nodes that run etcd, set by k3s and RKE2. */
+export const etcdLabel = 'node-role.kubernetes.io/etcd';
+/** A node with one of these is of the control plane: so is one that runs nothing but etcd. */
+export const controlPlaneLabels = [
+  'node-role.kubernetes.io/control-plane',
+  'node-role.kubernetes.io/master',
+  etcdLabel,
+] as const;
+/** Where kubeadm and RKE2 run etcd, and the label of its pods. */
+export const etcdPods = { namespace: 'kube-system', labelSelector: 'component=etcd' } as const;
 /** Annotation by which kured says that it reboots a node (with its flag --annotate-nodes). */
 export const kuredRebootAnnotation = 'weave.works/kured-reboot-in-progress';
 /** Annotation that marks a static (mirror) pod, which the API server cannot evict. */

@@ -7,6 +7,8 @@ export interface ObserveInterest {
   readonly podsOn: readonly string[];
   /** Read PodDisruptionBudgets. */
   readonly budgets: boolean;
+  /** Read the pods of etcd. */
+  readonly etcd?: boolean;
 }
 
 /** Raw answers of the API server, projected to the fields that are needed. */
@@ -17,6 +19,8 @@ export interface RawCluster {
   /** Pods by node name; only nodes that were asked for. */
   readonly pods: ReadonlyMap<string, readonly PodView[]>;
   readonly budgets: readonly BudgetView[];
+  /** Static pods of etcd in kube-system; undefined when they were not read. */
+  readonly etcd?: readonly EtcdMember[];
   /** Value of the freeze annotation on the namespace of the Jobs. */
   readonly freeze: string | undefined;
   /** The cluster's own time minus ours in milliseconds, when the API server told it. */
@@ -103,6 +107,12 @@ export interface PodView {
   readonly terminatingSince: number | undefined;
   /** A KubeVirt virtual machine's pod. */
   readonly virtualMachine: string | undefined;
+}
+
+/** A pod of etcd: where it runs, and whether it is Ready. */
+export interface EtcdMember {
+  readonly node: string;
+  readonly ready: boolean;
 }
 
 export interface BudgetView {

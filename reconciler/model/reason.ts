@@ -120,6 +120,11 @@ const reasonTable = {
     about: 'The node is the only control-plane node; draining it takes the API server away.',
     wayOut: 'Set `rollout.allowSingleControlPlane: true` if that is acceptable.',
   },
+  EtcdUnknown: {
+    about:
+      'It is not known whether the other members of etcd are healthy, so no control-plane node is taken down: etcd must keep its quorum.',
+    wayOut: 'Look at the etcd pods in kube-system (`kubectl -n kube-system get pods -l component=etcd -o wide`).',
+  },
   NotReady: {
     about: 'The node is not Ready, so it is not touched.',
     wayOut: 'Bring the node back first.',

@@ -1,6 +1,6 @@
 // Pods: what a drain must know of a pod.
 import { mirrorPodAnnotation } from '../model/names.ts';
-import type { PodView } from '../model/observed.ts';
+import type { EtcdMember, PodView } from '../model/observed.ts';
 import { fields, instant, isTrue, items, text, texts } from './raw.ts';
 
 /** The view of one Pod. */
@@ -20,6 +20,11 @@ export function podView(raw: unknown): PodView {
     terminatingSince: instant(metadata, 'deletionTimestamp'),
     virtualMachine: virtualMachine(labels),
   };
+}
+
+/** A pod of etcd. */
+export function etcdMember(raw: unknown): EtcdMember {
+  return { node: text(fields(raw, 'spec'), 'nodeName'), ready: isTrue(raw, 'Ready') };
 }
 
 function controller(raw: unknown): PodView['owner'] {

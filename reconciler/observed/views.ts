@@ -2,7 +2,17 @@
 import { budgetView } from './budgets.ts';
 import { complaint, jobFacts, jobPod, jobView } from './job.ts';
 import { nodeView, onlyHeartbeat } from './node.ts';
-import { podView } from './pods.ts';
+import { etcdMember, podView } from './pods.ts';
 
 /** Everything that turns objects of the API into what a plan may see. Handed to the adapter, which knows no meaning of its own. */
-export const views = { nodeView, onlyHeartbeat, podView, budgetView, jobFacts, jobPod, jobView, complaint } as const;
+export const views = {
+  nodeView,
+  onlyHeartbeat,
+  podView,
+  etcdMember,
+  budgetView,
+  jobFacts,
+  jobPod,
+  jobView,
+  complaint,
+} as const;

@@ -70,6 +70,7 @@ export function visitAll(ledger: LedgerDocument, input: PlanInput, kind: BesideK
       if (event) events.push(event);
       if (visit.hold) holds.set(name, visit.hold);
       until.push(visit.until, visit.hold?.until, run.validUntil);
+      again ||= visit.hold?.reason === 'EtcdUnknown' && input.observed.etcd === undefined;
       again ||= visit.until === now || (before.phase === 'Pending' && isUnderWay(visit.record.phase));
     }
     const run = next.runs[id];

@@ -8,6 +8,7 @@ import type { Hold } from '../model/reason.ts';
 import { onTheWay, over, visitAll, type BesideMoved, type Visit } from './beside.ts';
 import { isUnpatched, noBoot, noteBoot } from './boot.ts';
 import { loneControlPlane } from './budget.ts';
+import { etcdHold } from './etcd.ts';
 import { foreignMaintenance } from './foreign.ts';
 import { frozen } from './gates.ts';
 import type { PlanInput } from './input.ts';
@@ -111,7 +112,8 @@ function startHold(ledger: LedgerDocument, node: NodeView, input: PlanInput): Ho
       message: `control-plane node ${other.record.node} is under way, and they go one at a time`,
       until: undefined,
     };
-  return loneControlPlane(node, input.observed.nodes, true);
+  const { nodes, etcd } = input.observed;
+  return loneControlPlane(node, nodes, true) ?? etcdHold(node, nodes, etcd);
 }
 
 function failed(record: NodeRecord, node: NodeView, run: RunRecord, now: number, why: string): NodeRecord {

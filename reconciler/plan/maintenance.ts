@@ -7,6 +7,7 @@ import type { NodeView } from '../model/observed.ts';
 import type { Hold, Reason } from '../model/reason.ts';
 import { onTheWay, over, visitAll, type BesideMoved, type Visit } from './beside.ts';
 import { loneControlPlane, seatLimit, unhealthy } from './budget.ts';
+import { etcdHold } from './etcd.ts';
 import { foreignMaintenance } from './foreign.ts';
 import { gateHold } from './gates.ts';
 import type { PlanInput } from './input.ts';
@@ -98,6 +99,8 @@ function seatHold(
     if (other) return say('ControlPlaneWaits', `control-plane node ${other.node} is out, and they go one at a time`);
     const lone = loneControlPlane(node, input.observed.nodes, rollout.allowSingleControlPlane);
     if (lone) return lone;
+    const etcd = etcdHold(node, input.observed.nodes, input.observed.etcd);
+    if (etcd) return etcd;
   }
   const chosen = input.observed.nodes.filter((one) => exclusion(one, policy.nodes) === undefined);
   const out = chosen.filter(

@@ -7,6 +7,7 @@ import type { Plan } from '../model/plan.ts';
 import type { Hold } from '../model/reason.ts';
 import { moveBootRuns } from './boot-pass.ts';
 import { registerBoots, releaseTaints } from './boot.ts';
+import { needsEtcd } from './etcd.ts';
 import { clusterHolds } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { markActions } from './marks.ts';
@@ -94,7 +95,7 @@ export function planCluster(input: PlanInput): Plan {
   };
 }
 
-/** What the next pass needs to read beside what is watched: pods of nodes that are being emptied, or are about to be. */
+/** What the next pass needs to read beside what is watched: pods of nodes that are being emptied, or are about to be; etcd. */
 export function interestOf(ledger: LedgerDocument | undefined): ObserveInterest {
   const podsOn: string[] = [];
   for (const run of Object.values(ledger?.runs ?? {})) {
@@ -102,7 +103,7 @@ export function interestOf(ledger: LedgerDocument | undefined): ObserveInterest 
     for (const record of Object.values(run.nodes))
       if (record.phase === 'Cordoning' || record.phase === 'Draining') podsOn.push(record.node);
   }
-  return { podsOn: podsOn.sort(), budgets: podsOn.length > 0 };
+  return { podsOn: podsOn.sort(), budgets: podsOn.length > 0, etcd: needsEtcd(ledger) };
 }
 
 /** A cluster with marks of ours and no ledger, or with the ledger of another cluster: nothing is replayed. */

@@ -196,6 +196,7 @@ class RunPass {
       run: this.run,
       turn,
       booting,
+      etcd: input.observed.etcd,
       held: heldNodes(this.ledger.runs),
       nodes: input.observed.nodes,
       history: this.ledger.history,
@@ -203,6 +204,9 @@ class RunPass {
       starts: startsOf(this.ledger, this.run),
     });
     for (const [name, hold] of seating.holds) this.holds.set(name, hold);
+    // What is missing is read in the next pass, which need not wait.
+    if (input.observed.etcd === undefined && [...seating.holds.values()].some((hold) => hold.reason === 'EtcdUnknown'))
+      this.again = true;
     for (const name of seating.start) {
       const record = this.run.nodes[name];
       if (!record) continue;

@@ -252,6 +252,46 @@ const tales: readonly Tale[] = [
       return scenario;
     },
   },
+  {
+    name: 'a member of etcd is missing, so no control-plane node goes',
+    tell: async () => {
+      const scenario = new Scenario();
+      const member = (node: string): void =>
+        void scenario.world.sim.handle({
+          method: 'POST',
+          path: '/api/v1/namespaces/kube-system/pods',
+          body: {
+            apiVersion: 'v1',
+            kind: 'Pod',
+            metadata: {
+              name: `etcd-${node}`,
+              namespace: 'kube-system',
+              labels: { component: 'etcd', tier: 'control-plane' },
+              annotations: { 'kubernetes.io/config.mirror': 'static' },
+            },
+            spec: {
+              nodeName: node,
+              tolerations: [{ operator: 'Exists' }],
+              containers: [{ name: 'etcd', image: 'registry.test/etcd:3' }],
+            },
+          },
+        });
+      for (const name of ['control-1', 'control-2', 'control-3'])
+        scenario.world.add({ name, zone: 'a', controlPlane: true, system: { jobMs: 5_000 } });
+      member('control-1');
+      member('control-2');
+      scenario.clock.advance(5_000);
+      scenario.commit({ ...policy(plain), ...request('now') });
+      await scenario.run(10 * minute);
+      for (const verdict of scenario.last?.plan.nodes ?? [])
+        scenario.say(`— ${verdict.node} ${verdict.reason}: ${verdict.message}`);
+      scenario.say('— the member on control-3 comes up');
+      member('control-3');
+      scenario.clock.advance(5_000);
+      await scenario.run(2 * hour);
+      return scenario;
+    },
+  },
 ];
 
 describe('the story of', () => {

@@ -7,6 +7,7 @@ import type { NodeVerdict, Plan } from '../../reconciler/model/plan.ts';
 import { isReason } from '../../reconciler/model/reason.ts';
 import { freezeAt, windowAt } from '../../reconciler/model/window.ts';
 import { seatLimit } from '../../reconciler/plan/budget.ts';
+import { etcdHold } from '../../reconciler/plan/etcd.ts';
 import { foreignMaintenance } from '../../reconciler/plan/foreign.ts';
 import type { PlanInput } from '../../reconciler/plan/input.ts';
 import { bootingNodes, heldNodes, isBeside, isBootRun, isMaintenance } from '../../reconciler/plan/records.ts';
@@ -230,6 +231,10 @@ function mayStart(input: PlanInput, plan: Plan, run: RunRecord, started: readonl
   for (const record of started) {
     const node = observed.nodes.find((one) => one.uid === record.uid);
     must(node?.ready === true, `${record.node} started although it is not Ready`);
+    must(
+      !node || !etcdHold(node, observed.nodes, observed.etcd),
+      `${record.node} started although etcd is not known to be healthy`,
+    );
     must(!node || !foreignMaintenance(node), `${record.node} started although another tool is at work on it`);
     must(node !== undefined && selected.includes(node), `${record.node} started although it is not selected`);
   }

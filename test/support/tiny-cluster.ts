@@ -9,6 +9,7 @@ import {
 } from '../../reconciler/model/names.ts';
 import type {
   BudgetView,
+  EtcdMember,
   JobView,
   NodeView,
   ObserveInterest,
@@ -62,6 +63,7 @@ export class TinyCluster implements Cluster {
   readonly machines = new Map<string, Machine>();
   readonly podsByNode = new Map<string, PodView[]>();
   readonly budgets: BudgetView[] = [];
+  etcd: EtcdMember[] = [];
   readonly done: Action[] = [];
   freeze: string | undefined;
   private readonly jobs = new Map<string, Job>();
@@ -201,6 +203,7 @@ export class TinyCluster implements Cluster {
       jobs: [...this.jobs.values()].map((job) => job.view),
       pods: new Map(interest.podsOn.map((name) => [name, [...(this.podsByNode.get(name) ?? [])]])),
       budgets: interest.budgets ? [...this.budgets] : [],
+      ...(interest.etcd ? { etcd: [...this.etcd] } : {}),
       freeze: this.freeze,
       clockSkewMs: 0,
     };

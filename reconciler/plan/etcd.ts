@@ -1,0 +1,54 @@
+// etcd: a member may be taken down only while all others are known to be healthy.
+import type { LedgerDocument } from '../model/ledger.ts';
+import { runEnded } from '../model/ledger.ts';
+import { etcdLabel } from '../model/names.ts';
+import type { EtcdMember, NodeView } from '../model/observed.ts';
+import type { Hold } from '../model/reason.ts';
+
+/** A control-plane node waits for its turn, so the members of etcd must be read. */
+export function needsEtcd(ledger: LedgerDocument | undefined): boolean {
+  return Object.values(ledger?.runs ?? {}).some(
+    (run) =>
+      !runEnded(run.state) &&
+      Object.values(run.nodes).some((record) => record.controlPlane && record.phase === 'Pending'),
+  );
+}
+
+/**
+ * Why a control-plane node may not be taken down for the sake of etcd. Members are seen as static pods of kube-system (kubeadm, RKE2) or by the
+ * role label on their nodes (k3s, whose etcd lives and dies with the kubelet). Where neither is there, etcd runs elsewhere or is none, and no
+ * node of the cluster takes a member with it as far as can be seen. `members` is undefined when they were not read.
+ */
+export function etcdHold(
+  node: NodeView,
+  nodes: readonly NodeView[],
+  members: readonly EtcdMember[] | undefined,
+): Hold | undefined {
+  if (!node.controlPlane) return undefined;
+  const others = nodes.filter((other) => other.controlPlane && other.uid !== node.uid);
+  if (others.length === 0) return undefined;
+  const unknown = (message: string): Hold => ({ reason: 'EtcdUnknown', message, until: undefined });
+  if (members === undefined) return unknown('the members of etcd have not been read yet');
+  const labelled = nodes.some(hasRole);
+  if (labelled && !hasRole(node)) return undefined;
+  if (!labelled && members.length === 0) return undefined;
+  for (const other of labelled ? others.filter(hasRole) : others) {
+    if (members.length === 0) {
+      if (!other.ready) return unknown(`etcd on ${other.name} is not known: the node is not Ready`);
+      continue;
+    }
+    const there = members.filter((member) => member.node === other.name);
+    if (there.length === 0) return unknown(`no etcd pod is seen on control-plane node ${other.name}`);
+    if (!there.some((member) => member.ready))
+      return {
+        reason: 'ClusterUnhealthy',
+        message: `etcd on ${other.name} is not Ready; no other member is touched`,
+        until: undefined,
+      };
+  }
+  return undefined;
+}
+
+function hasRole(node: NodeView): boolean {
+  return Object.hasOwn(node.labels, etcdLabel);
+}
