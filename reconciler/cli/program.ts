@@ -5,6 +5,7 @@ import { registerAccept } from './accept.ts';
 import { registerDemo } from './demo.ts';
 import { registerInit } from './init.ts';
 import { registerPlan } from './plan.ts';
+import { registerRequest } from './request.ts';
 import { registerRun } from './run.ts';
 import { registerScript } from './script.ts';
 import { UsageError } from './settings.ts';
@@ -26,6 +27,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     registerInit,
     registerValidate,
     registerPlan,
+    registerRequest,
     registerRun,
     registerStatus,
     registerWhy,
