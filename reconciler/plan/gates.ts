@@ -118,6 +118,11 @@ export function gateHold(input: PlanInput, run: RunRecord): Hold | undefined {
   return undefined;
 }
 
+/** Stops that hold whatever becomes due. */
+export function standingHolds(input: PlanInput): Hold[] {
+  return [suspended(input), frozen(input)].filter((hold) => hold !== undefined);
+}
+
 /** A person has said: nothing. */
 export function suspended(input: PlanInput): Hold | undefined {
   const by = input.fleet.suspend

@@ -8,7 +8,7 @@ import type { Hold } from '../model/reason.ts';
 import { moveBootRuns } from './boot-pass.ts';
 import { registerBoots, releaseTaints } from './boot.ts';
 import { needsEtcd } from './etcd.ts';
-import { clusterHolds } from './gates.ts';
+import { clusterHolds, standingHolds } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { markActions } from './marks.ts';
 import { chooseRun, endRuns, forgetRuns, queueHold } from './runs.ts';
@@ -73,7 +73,9 @@ export function planCluster(input: PlanInput): Plan {
   const waiting = new Map([...moved.holds, ...kept.holds, ...booted.holds]);
 
   const same = input.ledger !== undefined && ledger === input.ledger;
-  const told = tellNodes(ledger, input, holds, waiting);
+  // A stop is said even while nothing is due: nobody should find out at the next slot.
+  const standing = standingHolds(input).filter((hold) => hold.reason !== moved.runHold?.reason);
+  const told = tellNodes(ledger, input, [...holds, ...standing], waiting);
   const upcoming = upcomingRuns(input);
   const times = [...holds, ...waiting.values()]
     .map((hold) => hold.until)
@@ -81,7 +83,7 @@ export function planCluster(input: PlanInput): Plan {
   return {
     ledger: same && input.ledger ? input.ledger : ledger,
     actions,
-    holds: [...holds, ...(moved.runHold ? [moved.runHold] : [])],
+    holds: [...holds, ...standing, ...(moved.runHold ? [moved.runHold] : [])],
     nodes: told,
     upcoming: upcoming.slots,
     wakeAt: Math.max(

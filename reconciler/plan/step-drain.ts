@@ -147,7 +147,7 @@ function drained(context: StepContext): StepResult {
   if (run.action === 'maintenance')
     return { record: enter(record, 'Held', now, 'is empty and held out', 'HeldOut'), actions: [] };
   const patched = record.patch !== undefined;
-  const nothingToInstall = !installs(run) || record.download?.pending === 0;
+  const nothingToInstall = !installs(run) || record.download?.left === 0;
   if (patched || nothingToInstall)
     return { record: enter(record, 'RebootPending', now, 'is empty and waits to be rebooted'), actions: [] };
   return { record: enterJobPhase(record, 'Patching', now, 'updates are being installed'), actions: [] };

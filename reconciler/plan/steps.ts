@@ -132,7 +132,8 @@ function downloading(context: StepContext): StepResult {
 function afterDownload(next: NodeRecord, download: PatchResult, context: StepContext): StepResult {
   const { now, run } = context;
   const { when } = run.spec.policy.reboot;
-  const nothing = !installs(run) || download.pending === 0;
+  // What is pending and stays (held by a person, protected) is no reason to disturb the node.
+  const nothing = !installs(run) || download.left === 0;
   const reboot = run.action === 'reboot' || when === 'always' || (when === 'ifRequired' && download.rebootRequired);
   if (nothing && !reboot) {
     if (download.rebootRequired) {
@@ -163,13 +164,17 @@ function afterDownload(next: NodeRecord, download: PatchResult, context: StepCon
         'Skipped',
         now,
         'UpToDate',
-        installs(run) ? 'no pending updates, no reboot required' : 'no reboot required',
+        !installs(run)
+          ? 'no reboot required'
+          : download.pending === 0
+            ? 'no pending updates, no reboot required'
+            : `nothing to install, no reboot required; ${download.pending} pending ${download.pending === 1 ? 'update stays' : 'updates stay'} (${download.kept.map(([name, why]) => `${name}: ${why}`).join(', ') || 'kept'})`,
       ),
       actions: [],
     };
   }
   const disturb = nothing || run.spec.policy.drain.when === 'beforePatch';
-  const what = `${download.pending} pending ${download.pending === 1 ? 'update' : 'updates'}${reboot && nothing ? ', a reboot is due' : ''}`;
+  const what = `${download.left} ${download.left === 1 ? 'update' : 'updates'} to install${reboot && nothing ? ', a reboot is due' : ''}`;
   return {
     record: disturb ? enter(next, 'Cordoning', now, what) : enterJobPhase(next, 'Patching', now, what),
     actions: [],

@@ -50,6 +50,13 @@ const cases: {
     state: 'NothingToDo',
   },
   {
+    name: 'has pending updates that all stay, and is not disturbed',
+    behaviour: { pending: 2, held: 2 },
+    end: 'Skipped/UpToDate',
+    cordoned: false,
+    state: 'NothingToDo',
+  },
+  {
     name: 'may not reboot and says that it should',
     behaviour: { rebootNeeded: true },
     policy: aPolicy({ reboot: { when: 'never' } }),
@@ -363,6 +370,14 @@ describe('a PodDisruptionBudget', () => {
 });
 
 describe('a FREEZE', () => {
+  it('is said while nothing is due, so that nobody finds out at the next slot', async () => {
+    const world = new TinyWorld(undefined, aCluster({ frozen: 'cluster' }));
+    world.cluster.addNode('worker-1');
+    const plan = await world.pass();
+    expect(plan.holds.map((hold) => hold.reason)).toEqual(['Frozen']);
+    expect(plan.nodes[0]).toMatchObject({ phase: 'Idle', reason: 'Frozen' });
+  });
+
   it('stops new nodes at once and a reboot that was not yet asked for; work goes on when it is lifted', async () => {
     const world = worldWith({ rebootNeeded: true });
     world.cluster.addNode('worker-2');

@@ -23,6 +23,8 @@ import type { ActionResult, Cluster } from '../../reconciler/ports.ts';
 /** How a node behaves; a test changes it at any time. */
 export interface NodeBehaviour {
   pending: number;
+  /** So many of the pending ones stay, held by a person. */
+  held: number;
   /** Installing needs a reboot. */
   rebootNeeded: boolean;
   /** Error code that a mode of the script gives; undefined: it works. */
@@ -108,6 +110,7 @@ export class TinyCluster implements Cluster {
       },
       behaviour: {
         pending: 3,
+        held: 0,
         rebootNeeded: false,
         fail: {},
         staysDown: false,
@@ -340,7 +343,7 @@ export class TinyCluster implements Cluster {
     const pendingBefore = behaviour.pending;
     if (code === undefined && step === 'patch') {
       if (behaviour.pending > 0 && behaviour.rebootNeeded) machine.rebootRequired = true;
-      behaviour.pending = 0;
+      behaviour.pending = Math.min(behaviour.pending, behaviour.held);
     }
     if (code === undefined && step === 'reboot' && job.env.get('OSP_EXPECT_BOOT_ID') === machine.view.bootId)
       this.reboot(job.view.nodeName, machine);
@@ -357,8 +360,8 @@ export class TinyCluster implements Cluster {
       after: state,
       n: {
         pending: step === 'download' || job.view.step === 'scan' ? pendingBefore : 0,
-        applied: step === 'patch' ? pendingBefore : 0,
-        left: behaviour.pending,
+        applied: step === 'patch' ? pendingBefore - behaviour.held : 0,
+        left: Math.max(0, behaviour.pending - behaviour.held),
       },
       reboot: {
         required: machine.rebootRequired,
