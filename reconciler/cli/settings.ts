@@ -68,9 +68,10 @@ export function addGitFlags(command: Command): Command {
       ).env('OAKUM_GIT_KNOWN_HOSTS_FILE'),
     )
     .addOption(
-      new Option('--git-ca-file <file>', 'PEM file with further certificate authorities for HTTPS').env(
-        'OAKUM_GIT_CA_FILE',
-      ),
+      new Option(
+        '--git-ca-file <file>',
+        'PEM file with the certificate authorities to trust for HTTPS, in place of the system’s',
+      ).env('OAKUM_GIT_CA_FILE'),
     )
     .addOption(
       new Option(
