@@ -56,12 +56,18 @@ export function tellConditions(facts: ConditionFacts): Condition[] {
   const last = runs
     .filter((run) => runEnded(run.state))
     .sort((a, b) => (b.endedAt ?? b.since) - (a.endedAt ?? a.since) || (a.id < b.id ? 1 : -1))[0];
-  const active = open.find((run) => run.startedAt !== undefined);
+  const begun = open.filter((run) => run.startedAt !== undefined);
+  const active = begun.find((run) => !goesBeside(run)) ?? begun[0];
   return [
     settle('Ready', ready(facts, last), facts.previous),
     settle('Progressing', progressing(facts, active, last), facts.previous),
     settle('Waiting', waiting(facts, open, active, last), facts.previous),
   ];
+}
+
+/** A patch on boot or a maintenance by hand: it may go on for days, and must not hide what the run that patches has to say. */
+function goesBeside(run: RunRecord): boolean {
+  return run.action === 'maintenance' || run.triggers[0]?.kind === 'boot';
 }
 
 function settle(type: Condition['type'], told: Told, previous: readonly Condition[]): Condition {

@@ -103,7 +103,7 @@ function readCounts(counts: Fields): StatusDocument['counts'] {
 function readRun(run: Fields): RunStatus {
   const counts = fields(run['counts']);
   const action = string(run, 'action');
-  if (action !== 'patch' && action !== 'reboot') throw new Unreadable(action);
+  if (action !== 'patch' && action !== 'reboot' && action !== 'maintenance') throw new Unreadable(action);
   return {
     id: string(run, 'id'),
     hash: string(run, 'hash'),

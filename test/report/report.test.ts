@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Hold } from '../../reconciler/model/reason.ts';
 import { buildStatus } from '../../reconciler/report/report.ts';
 import { statusYaml } from '../../reconciler/report/files.ts';
+import { readStatusDocument } from '../../reconciler/report/read-status.ts';
 import { aCluster, aPolicy, aRequest } from '../support/policies.ts';
 import { aWorld, documentOf, resultOf } from './built.ts';
 
@@ -115,6 +116,24 @@ describe('the document of a cluster', () => {
     expect(doc.conditions[2]).toMatchObject({ status: 'True', reason: 'OutsideWindow' });
     expect(doc.policy?.windows).toEqual(['Sun at 02:00 for 3h UTC']);
     expect(doc.nodes.every((node) => node.reason === 'OutsideWindow')).toBe(true);
+  });
+
+  it('speaks of the run that patches although an older maintenance goes on beside it', async () => {
+    const world = aWorld();
+    const disk = aRequest('disk', { action: 'maintenance', nodes: ['worker-1'], until: world.now + 72 * hour });
+    world.desired = aCluster({
+      policy: aPolicy({ rollout: { concurrency: { kind: 'count', value: 2 } } }),
+      requests: [disk],
+    });
+    await world.run(hour);
+    const alone = documentOf(await resultOf(world, await world.pass()));
+    expect(alone.conditions[1]?.message).toContain('-disk: nodes are taken out and held out');
+    expect(alone.nodes[0]).toMatchObject({ phase: 'Held', reason: 'HeldOut' });
+    world.change({ requests: [disk, aRequest('now')] });
+    await world.run(2 * hour);
+    const doc = documentOf(await resultOf(world, await world.pass()));
+    expect(doc.conditions[2]).toMatchObject({ type: 'Waiting', status: 'True', reason: 'Paused' });
+    expect(readStatusDocument(statusYaml(doc))).toEqual(doc);
   });
 
   it('survives endless freezes and times beyond every calendar', async () => {
