@@ -1,5 +1,6 @@
 // What must be true after every pass, whatever the policy and the world: broken once, the test fails with a sentence.
 import { type NodeRecord, runEnded, type RunRecord } from '../../reconciler/model/ledger.ts';
+import { gateKey } from '../../reconciler/model/gate.ts';
 import { cordonAnnotation } from '../../reconciler/model/names.ts';
 import { isUnderWay } from '../../reconciler/model/node-phase.ts';
 import type { NodeView } from '../../reconciler/model/observed.ts';
@@ -204,6 +205,8 @@ function mayStart(input: PlanInput, plan: Plan, run: RunRecord, started: readonl
   must(failed - run.forgiven < rollout.maxFailures, `a node started after ${failed} failures`);
   must(run.forgiven <= failed, `${run.forgiven} failures are forgiven and there are ${failed}`);
   must(!input.desired?.policy?.suspend && !input.desired?.settings.suspend, 'a node started although suspended');
+  for (const gate of [...run.spec.policy.gates, ...(input.desired?.policy?.gates ?? [])])
+    must(observed.gates?.get(gateKey(gate))?.open === true, `a node started while gate ${gateKey(gate)} was not open`);
   const patched = records.filter((record) => record.phase === 'Patched');
   if (rollout.canary && patched.length < rollout.canary.nodes)
     must(working.size + patched.length <= rollout.canary.nodes, `${working.size} nodes go where the canary goes alone`);

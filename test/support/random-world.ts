@@ -5,7 +5,8 @@ import { AdapterError } from '../../reconciler/model/failure.ts';
 import { runEnded } from '../../reconciler/model/ledger.ts';
 import { cordonAnnotation } from '../../reconciler/model/names.ts';
 import type { Plan } from '../../reconciler/model/plan.ts';
-import type { Policy } from '../../reconciler/model/policy.ts';
+import { gateKey } from '../../reconciler/model/gate.ts';
+import type { Gate, Policy } from '../../reconciler/model/policy.ts';
 import { nextSlot, type Schedule } from '../../reconciler/model/schedule.ts';
 import { parseSelector } from '../../reconciler/model/selector.ts';
 import type { NodeBehaviour } from './tiny-cluster.ts';
@@ -26,6 +27,7 @@ export type Happening =
   | { readonly kind: 'newUpdates'; readonly reboot: boolean }
   | { readonly kind: 'freeze'; readonly where: 'fleet' | 'cluster' | 'namespace' | undefined }
   | { readonly kind: 'typo' | 'corrected' | 'gitDown' | 'gitUp' | 'suspend' | 'budgetCloses' | 'budgetOpens' }
+  | { readonly kind: 'gateCloses' | 'gateOpens' }
   | { readonly kind: 'policy'; readonly policy: Policy }
   | {
       readonly kind: 'request';
@@ -58,6 +60,9 @@ export interface Life {
   /** Answers of the API server come in an order that follows from this. */
   readonly disorder: number;
 }
+
+/** The only gate of these worlds; people open and close it. */
+const gate: Gate = { kind: 'http', url: 'http://ready.test/' };
 
 const zone = fc.constantFrom('UTC', 'Europe/Berlin', 'America/New_York');
 const at = fc.constantFrom('00:00', '02:30', '14:00');
@@ -132,6 +137,7 @@ const policy: fc.Arbitrary<Policy> = fc
       allowSingleControlPlane: fc.boolean(),
     }),
     onFailure: fc.constantFrom('quarantine' as const, 'uncordon' as const),
+    gates: fc.constantFrom([], [], [], [gate]),
   })
   .map(({ exclude, rebootWhen, maxPerDay, drain, ...rest }) => {
     const selector = exclude ? parseSelector('topology.kubernetes.io/zone=c') : undefined;
@@ -199,6 +205,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
       'budgetOpens' as const,
     ),
   }),
+  fc.record({ kind: fc.constantFrom('gateCloses' as const, 'gateOpens' as const) }),
   fc.record({ kind: fc.constant('policy' as const), policy }),
   {
     weight: 5,
@@ -299,6 +306,7 @@ export class Player {
   constructor(life: Life) {
     this.life = life;
     this.world = new TinyWorld(life.start, aCluster({ policy: life.policy }));
+    this.setGate(true);
     this.world.settings = someSettings({ ceilings: { nodesPerHour: life.nodesPerHour } });
     const random = seeded(life.disorder);
     this.world.turns = () => Math.floor(random() * 6);
@@ -432,6 +440,9 @@ export class Player {
       case 'budgetCloses':
       case 'budgetOpens':
         return this.setBudget(event.kind === 'budgetOpens' ? 1 : 0);
+      case 'gateCloses':
+      case 'gateOpens':
+        return this.setGate(event.kind === 'gateOpens');
       case 'request':
         return this.ask(event);
       case 'withdraw':
@@ -469,6 +480,11 @@ export class Player {
     }
   }
 
+  private setGate(open: boolean): void {
+    const answer = open ? 'answered 200' : 'answered 503';
+    this.world.gates = new Map([[gateKey(gate), { open, answer, at: this.world.now }]]);
+  }
+
   private setBudget(disruptionsAllowed: number): void {
     const [budget] = this.world.cluster.budgets;
     if (budget) this.world.cluster.budgets[0] = { ...budget, disruptionsAllowed };
@@ -494,6 +510,7 @@ export class Player {
     world.sourceHold = undefined;
     cluster.freeze = undefined;
     this.setBudget(1);
+    this.setGate(true);
     const open = aPolicy({ rollout: { allowSingleControlPlane: true } });
     for (let tries = 0; tries < 12; tries++) {
       for (const [name, { view, behaviour }] of cluster.machines) {
