@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { expect } from 'vitest';
 import { parse } from 'yaml';
 import { rights } from '../../reconciler/adapters/kubernetes-rights.ts';
 import { ownNamespace } from '../../reconciler/model/names.ts';
@@ -180,6 +181,8 @@ export class Story {
   readonly patch: PatchProgram;
   readonly git: GitServer;
   readonly witness: Witness;
+  /** Set where the API server is started in the story: until it has read its roles, it forbids everybody everything. */
+  apiServerStarts = false;
   private readonly stage: Stage;
   private readonly folder: string;
   private readonly processes: OakumProcess[] = [];
@@ -339,9 +342,30 @@ export class Story {
     await this.lights.stop();
     await this.git.stop();
     await this.stage.clear();
-    const wrong = log.split('\n').filter((line) => /"kind":"denied"|forbidden|this is a bug/.test(line));
+    const fault = this.apiServerStarts ? /this is a bug/ : /"kind":"denied"|forbidden|this is a bug/;
+    const wrong = log.split('\n').filter((line) => fault.test(line));
     if (wrong.length > 0) throw new Error(`Oakum lacked a right, or has a bug:\n${wrong.slice(0, 5).join('\n')}`);
   }
+}
+
+/** What must be true at the end of a story, whatever happened in it: each node once, nobody left cordoned. */
+export async function provenOnce(told: Story): Promise<void> {
+  for (const name of told.lights.nodes.keys()) {
+    expect(told.patch.installs(name), `installs on ${name}`).toBe(1);
+    expect(told.lights.node(name).boots(), `boots of ${name}`).toBe(1);
+  }
+  expect(await told.cordoned()).toEqual([]);
+}
+
+/** Numbers in [0, 1) that a seed repeats (mulberry32). */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
 }
 
 /** The ServiceAccount of the documentation, with exactly the rights of `kubernetes-rights.ts`. */

@@ -1,4 +1,4 @@
-// The end-to-end suite: one file at a time, because each starts a control plane of its own on a machine of two cores.
+// The end-to-end suite: three files at a time, each with a control plane of its own; their stories mostly wait, so two cores bear it.
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -7,6 +7,7 @@ export default defineConfig({
     include: ['test/e2e/*.test.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    fileParallelism: false,
+    fileParallelism: true,
+    maxWorkers: 3,
   },
 });
