@@ -244,11 +244,11 @@ export const API_CASES: readonly ApiCase[] = [
       );
       const path = `${maps(api)}/${nameOf(map)}`;
       await must(api, 200, 'PATCH', path, { metadata: { labels: { set } } }, MERGE_PATCH);
-      assert.equal((await watch.next(5000))?.['type'], 'ADDED');
+      assert.equal((await watch.next(30_000))?.['type'], 'ADDED');
       await must(api, 200, 'PATCH', path, { data: { b: '2' } }, MERGE_PATCH);
-      assert.equal((await watch.next(5000))?.['type'], 'MODIFIED');
+      assert.equal((await watch.next(30_000))?.['type'], 'MODIFIED');
       await must(api, 200, 'PATCH', path, { metadata: { labels: { set: null } } }, MERGE_PATCH);
-      assert.equal((await watch.next(5000))?.['type'], 'DELETED');
+      assert.equal((await watch.next(30_000))?.['type'], 'DELETED');
       watch.close();
     },
   },
@@ -260,7 +260,7 @@ export const API_CASES: readonly ApiCase[] = [
       await makeMap(api);
       await api.expire?.();
       const watch = await api.watch(`${maps(api)}?watch=true&resourceVersion=${versionOf(map)}`);
-      const event = await watch.next(5000);
+      const event = await watch.next(30_000);
       assert.equal(event?.['type'], 'ERROR');
       assert.equal(at(event, 'object', 'code'), 410);
       assert.equal(at(event, 'object', 'reason'), 'Expired');
@@ -274,8 +274,8 @@ export const API_CASES: readonly ApiCase[] = [
       const watch = await api.watch(
         `${maps(api)}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&fieldSelector=metadata.name%3D${nameOf(map)}`,
       );
-      assert.equal((await watch.next(5000))?.['type'], 'ADDED');
-      const mark = await watch.next(5000);
+      assert.equal((await watch.next(30_000))?.['type'], 'ADDED');
+      const mark = await watch.next(30_000);
       assert.equal(mark?.['type'], 'BOOKMARK');
       assert.equal(at(mark, 'object', 'metadata', 'annotations', 'k8s.io/initial-events-end'), 'true');
       watch.close();
@@ -431,7 +431,7 @@ export const API_CASES: readonly ApiCase[] = [
       const name = await makeNode(api);
       await must(api, 200, 'PATCH', `/api/v1/nodes/${name}`, { spec: { unschedulable: true } }, MERGE_PATCH);
       let keys: unknown[] = [];
-      for (let i = 0; i < 100 && !keys.includes('node.kubernetes.io/unschedulable'); i++) {
+      for (let i = 0; i < 600 && !keys.includes('node.kubernetes.io/unschedulable'); i++) {
         const node = await must(api, 200, 'GET', `/api/v1/nodes/${name}`);
         keys = ((at(node, 'spec', 'taints') ?? []) as Json[]).map((taint) => taint['key']);
         await new Promise((resolve) => setTimeout(resolve, 50));

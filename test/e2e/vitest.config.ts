@@ -1,4 +1,4 @@
-// The end-to-end suite: three files at a time, each with a control plane of its own; their stories mostly wait, so two cores bear it.
+// The end-to-end suite: two files at a time, each with a control plane of its own; their stories mostly wait, so two cores bear it.
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -8,6 +8,6 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     fileParallelism: true,
-    maxWorkers: 3,
+    maxWorkers: 2,
   },
 });
