@@ -12,8 +12,6 @@ import { bootingNodes, isMaintenance } from './records.ts';
 import { closedGate } from './outside-gates.ts';
 import { selectedNodes } from './select.ts';
 
-const none = undefined;
-
 /** What holds the whole cluster: with any of these nothing new is registered or started, whatever is due. */
 export function clusterHolds(input: PlanInput): Hold[] {
   const holds: Hold[] = [];
@@ -73,7 +71,7 @@ export function frozen(input: PlanInput): Hold | undefined {
     return {
       reason: 'Frozen',
       message: `annotation ${freezeAnnotation} on namespace ${input.settings.jobNamespace}${observed.freeze ? `: ${observed.freeze}` : ''}`,
-      until: none,
+      until: undefined,
     };
   }
   if (desired?.frozen) {
@@ -83,7 +81,7 @@ export function frozen(input: PlanInput): Hold | undefined {
         desired.frozen === 'fleet'
           ? 'the file FREEZE is in the root of the config repository'
           : `the file clusters/${desired.name}/FREEZE is in the config repository`,
-      until: none,
+      until: undefined,
     };
   }
   const freeze = desired?.policy ? freezeAt(desired.policy.freezes, now) : undefined;
@@ -132,7 +130,7 @@ export function suspended(input: PlanInput): Hold | undefined {
       : input.desired?.policy?.suspend
         ? 'policy.yaml'
         : undefined;
-  return by === undefined ? undefined : { reason: 'Suspended', message: `${by} says suspend: true`, until: none };
+  return by === undefined ? undefined : { reason: 'Suspended', message: `${by} says suspend: true`, until: undefined };
 }
 
 /**
@@ -185,6 +183,6 @@ function clusterUnhealthy(input: PlanInput, run: RunRecord): Hold | undefined {
   return {
     reason: 'ClusterUnhealthy',
     message: `${down.length} of ${selected.length} nodes are not Ready (${down.slice(0, 5).join(', ')}) and the budget is ${limit}`,
-    until: none,
+    until: undefined,
   };
 }
