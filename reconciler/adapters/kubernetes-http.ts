@@ -7,6 +7,14 @@ import type { Grant, KubeconfigSource } from './kubernetes-credentials.ts';
 import { refusal } from './kubernetes-calls.ts';
 import type { KubeRequest, KubeResponse, Transport, WatchEvent, WatchOptions } from './kubernetes-transport.ts';
 
+/**
+ * A request that API priority and fairness turned away was not worked on, and is sent again, as client-go does. The waits together stay
+ * below the time that the Lease keeps to spare.
+ */
+const throttledTries = 4;
+/** What API priority and fairness always says in Retry-After. */
+const throttledMs = 1_000;
+
 export interface HttpOptions {
   /** Version of Oakum, for the user agent. */
   readonly version?: string;
@@ -79,8 +87,12 @@ export function httpTransport(source: KubeconfigSource, options: HttpOptions = {
         if (request.urgent !== true) await budget(limitMs, signal);
         const body = request.body === undefined ? {} : { body: JSON.stringify(request.body) };
         const type = request.contentType === undefined ? {} : { contentType: request.contentType };
-        const response = await ask(request.method, request.path, { ...body, ...type, signal, idleMs: limitMs });
-        return await answer(response);
+        for (let tries = 1; ; tries++) {
+          const response = await ask(request.method, request.path, { ...body, ...type, signal, idleMs: limitMs });
+          const answered = await answer(response);
+          if (!turnedAway(answered) || tries === throttledTries) return answered;
+          await pause(throttledMs * (0.5 + Math.random() / 2), signal);
+        }
       } catch (error) {
         throw unanswered(error, request.method, request.path, limitMs);
       }
@@ -105,6 +117,11 @@ export function httpTransport(source: KubeconfigSource, options: HttpOptions = {
       connections = undefined;
     },
   };
+}
+
+/** True for the plain text 429 of the API server protecting itself; a 429 with a Status is an answer to the question (a budget's, say). */
+function turnedAway(answered: KubeResponse): boolean {
+  return answered.status === 429 && typeof answered.body === 'string';
 }
 
 function ended(closing: AbortSignal, { signal }: WatchOptions): boolean {

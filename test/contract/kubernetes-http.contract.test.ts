@@ -104,6 +104,21 @@ describe('requests', () => {
     expect(got).toEqual({ length: String(text.length), body: text });
   });
 
+  it('are sent again when priority and fairness turned them away, and not when a budget said no', async () => {
+    const asked: string[] = [];
+    const { url } = await serve((request, response) => {
+      asked.push(request.url ?? '');
+      const again = asked.filter((path) => path === request.url).length;
+      if (request.url === '/budget') json(response, 429, { kind: 'Status', reason: 'TooManyRequests' });
+      else if (request.url === '/busy' && again < 3) response.writeHead(429, { 'retry-after': '1' }).end('Too many');
+      else json(response, 200, { done: again });
+    });
+    const transport = connect(url);
+    expect(await transport.request({ method: 'GET', path: '/busy' })).toMatchObject({ status: 200, body: { done: 3 } });
+    expect(await transport.request({ method: 'GET', path: '/budget' })).toMatchObject({ status: 429 });
+    expect(asked).toEqual(['/busy', '/busy', '/busy', '/budget']);
+  });
+
   it('tell the refusals apart', async () => {
     let next: { status: number; body: unknown; headers?: Record<string, string> } = { status: 200, body: {} };
     const { url } = await serve((_request, response) => {

@@ -59,7 +59,7 @@ describe('in the middle of a run', () => {
       );
       story.apiServerStarts = true;
       await blow(power);
-      await story.runIs('Succeeded', 110_000);
+      await story.runIs('Succeeded', 240_000);
       await provenOnce(story);
       expect(story.witness.mostOut()).toBe(1);
     });
@@ -74,7 +74,7 @@ describe('in the middle of a run', () => {
         'clusters/prod/policy.yaml': policy({ rollout: { concurrency: 2 } }),
         ...request('first'),
       });
-      await story.runIs('Succeeded', 110_000);
+      await story.runIs('Succeeded', 240_000);
     } finally {
       await holding.stop();
     }
