@@ -1,4 +1,5 @@
-// The doors to the outside, types only: Git, Cluster, Gates, Ledger, Lease, Clock, Log.
+// The doors to the outside, types only: Git, Forge, Cluster, Gates, Approvals, Ledger, Lease, Clock, Log.
+import type { ApprovalQuestion, ApprovalReadings, Change, ForgeKind, PullRequest } from './model/approval.ts';
 import type { LedgerDocument } from './model/ledger.ts';
 import type { RawCluster, ObserveInterest } from './model/observed.ts';
 import type { Action } from './model/action.ts';
@@ -74,6 +75,78 @@ export interface Git {
   ): Promise<{ readonly commit: string | undefined; readonly files: ReadonlyMap<string, string> }>;
   /** Stops the worker and forgets the cache's handles. */
   close(): Promise<void>;
+}
+
+/** The part of the Git port that approvals need: pull requests are read and proposed with it, whatever the forge. Throws AdapterError only. */
+export interface ReviewGit {
+  /**
+   * The config repository at another commit: fetched by `ref` (a forge's name for the head of a pull request, e.g. `refs/pull/7/head`), or by
+   * the commit itself where there is no ref. AdapterError `conflict` when the ref is at another commit by now, `missing` when it is gone.
+   */
+  readAt(at: { readonly commit: string; readonly ref?: string }, signal?: AbortSignal): Promise<ConfigSnapshot>;
+  /**
+   * Puts files on a branch of ours in the config repository, on top of `base` (a commit of the config branch): one commit, whatever the
+   * branch held before is replaced by compare-and-swap. The same files on the same base change nothing. Only branches under `oakum/`.
+   */
+  propose(proposal: BranchProposal, signal?: AbortSignal): Promise<PublishResult>;
+  /** Removes a branch of ours; nothing happens when it is not there. */
+  withdraw(branch: string, signal?: AbortSignal): Promise<void>;
+}
+
+/** A branch with files that Oakum wants to see on the config branch. */
+export interface BranchProposal {
+  /** Begins with `oakum/`. */
+  readonly branch: string;
+  readonly base: string;
+  readonly files: ReadonlyMap<string, string>;
+  /** Subject and body of the commit. */
+  readonly message: string;
+}
+
+/**
+ * A forge: where changes are reviewed. All methods throw AdapterError and nothing else; whatever is not understood is an error, never an
+ * empty answer. Reading is complete (all pages) or fails.
+ */
+export interface Forge {
+  readonly kind: ForgeKind;
+  /** Open pull requests to the config branch, oldest first; cheap when nothing has changed. */
+  open(signal?: AbortSignal): Promise<readonly PullRequest[]>;
+  /** The merged pull request by which `path` became what it is on the config branch; undefined: it came there without one. */
+  bringing(
+    path: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly commit: string; readonly pull: PullRequest | undefined }>;
+  /** Everything about one pull request that a judgement needs; `teams` are the names in `approvers` with a slash in them (`@org/team`). */
+  change(number: number, teams: readonly string[], signal?: AbortSignal): Promise<Change>;
+  /** Opens a pull request from a branch that is there already, or brings title and text of the open one up to date: never a second one. */
+  propose(
+    proposal: { readonly branch: string; readonly title: string; readonly text: string },
+    signal?: AbortSignal,
+  ): Promise<PullRequest>;
+  /** Closes an open pull request of ours, saying why in a comment. */
+  close(number: number, why: string, signal?: AbortSignal): Promise<void>;
+  /** The one comment that carries `marker` (an HTML comment in its text): written, or edited in place when it says something else. */
+  comment(number: number, marker: string, text: string, signal?: AbortSignal): Promise<void>;
+  /** A commit status; sent only when it differs from what stands there. `text` is at most 140 characters. */
+  status(
+    commit: string,
+    status: {
+      readonly context: 'oakum/plan' | 'oakum/approval';
+      readonly state: 'pending' | 'success' | 'failure' | 'error';
+      readonly text: string;
+    },
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** Git's name for the head of a pull request. */
+  headRef(number: number): string;
+  /** Longest text of a comment, in characters. */
+  readonly commentLimit: number;
+}
+
+/** Approvals of changes that are on the config branch. Never throws: what cannot be read is `unreadable`. */
+export interface Approvals {
+  /** Reads these, or uses readings that are a few seconds old. */
+  read(questions: readonly ApprovalQuestion[]): Promise<ApprovalReadings>;
 }
 
 /** One Kubernetes cluster. All methods throw AdapterError and nothing else. */
