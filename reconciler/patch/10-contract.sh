@@ -48,7 +48,7 @@
 #  0 done   1 internal   10 done, some fixes left   20 refused   30 transient   40 precondition   50 failed while changing
 #  60 reboot   70 verify.  Up to 40 nothing was changed (10: changed and consistent).
 #
-# --- what a package family must provide (40-apt.sh, 50-dnf.sh, 60-zypper.sh; <f> is apt, dnf or zypper) -----------
+# --- what a package family must provide (parts 40 to 62; <f> is apt, dnf or zypper) -----------
 # All run in the worker, natively on the host, as root, with `set -uf` (no globbing: use find), LC_ALL=C.UTF-8, stdin /dev/null.
 # They read the OSP_* variables above, and may use: say, warn, fail, in_list, protected, excluded, included, selected, run_limited,
 # lock_holder, wait_for_lock, need_space.  `fail` ends the program: never call it in a pipe or in $( ).
@@ -63,7 +63,7 @@
 #                              and    $TMP/kept.tsv     name reason           (pending, not planned: held-by-user protected excluded
 #                                                       conflict dependency user-pin not-in-lock unresolved)
 #  <f>_check_plan      fails closed before any change: PROTECTED_PACKAGE, PLAN_VIOLATION, LOCK_VERSION_MISSING, LOCK_MISMATCH
-#                      (plan_guard of 90-main.sh has already refused protected, excluded and not included names, and removals)
+#                      (plan_guard of 91-modes.sh has already refused protected, excluded and not included names, and removals)
 #  <f>_space           calls need_space for what the plan needs
 #  <f>_download        fetches and verifies everything in the plan; fail DOWNLOAD_FAILED or REPO_*; sets BYTES
 #  <f>_have_downloads  0 when everything in the plan is here and intact

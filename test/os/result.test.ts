@@ -14,7 +14,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'os-patch-result-'));
   const home = new URL('../../reconciler/patch/', import.meta.url).pathname;
   // All but the last part, which starts the program: the writer alone is called here.
-  const names = (await readdir(home)).filter((name) => name.endsWith('.sh') && !name.startsWith('90-')).sort();
+  const names = (await readdir(home)).filter((name) => name.endsWith('.sh') && !name.startsWith('99-')).sort();
   parts = (await Promise.all(names.map((name) => readFile(join(home, name), 'utf8')))).join('');
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
