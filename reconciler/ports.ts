@@ -131,7 +131,8 @@ export interface Forge {
   status(
     commit: string,
     status: {
-      readonly context: 'oakum/plan' | 'oakum/approval';
+      /** `oakum/plan` or `oakum/approval`, with `/<cluster>` where several Oakums write to one repository. */
+      readonly context: `oakum/${string}`;
       readonly state: 'pending' | 'success' | 'failure' | 'error';
       readonly text: string;
     },

@@ -1,5 +1,5 @@
 // One cluster's files → what is asked of it, with every problem that holds it.
-import type { ClusterDesired, ClusterSettings, Request } from '../model/desired.ts';
+import type { ClusterDesired, ClusterSettings, ProposedRun, Request } from '../model/desired.ts';
 import type { Problem } from '../model/failure.ts';
 import type { Policy } from '../model/policy.ts';
 import { mergeSpecs } from './extends.ts';
@@ -43,12 +43,14 @@ export function readClusterFolder(name: string, files: readonly ReadFile[], arou
   let uses: readonly string[] = [];
   let frozen: ClusterDesired['frozen'];
   const requests: Request[] = [];
+  const runs: ProposedRun[] = [];
   const inputs: InputFile[] = [];
   for (const { file, place, says } of sorted) {
-    if (place.kind === 'object' && place.object !== 'PatchRequest') inputs.push(file);
+    if (place.kind === 'object' && (place.object === 'Cluster' || place.object === 'PatchPolicy')) inputs.push(file);
     if (says.kind === 'settings') settings = says.settings;
     else if (says.kind === 'freeze') frozen = 'cluster';
     else if (says.kind === 'request') requests.push(says.request);
+    else if (says.kind === 'run') runs.push(says.run);
     else if (says.kind === 'policy') {
       const read = clusterPolicy(name, file, says.spec, around);
       problems.push(...read.problems);
@@ -59,7 +61,7 @@ export function readClusterFolder(name: string, files: readonly ReadFile[], arou
   }
   const inputsSorted = inputs.map(({ path, oid }) => ({ path, oid })).sort((a, b) => compare(a.path, b.path));
   return {
-    desired: { name, problems: sortProblems(problems), settings, policy, requests, frozen, inputs: inputsSorted },
+    desired: { name, problems: sortProblems(problems), settings, policy, requests, runs, frozen, inputs: inputsSorted },
     uses,
     astray: uses.some((used) => !around.shared.has(used)),
   };

@@ -1,7 +1,7 @@
 // What a path in the config repository means: which kind of file, and whose.
 
 /** The kinds of files that this version reads. */
-export type FileKind = 'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest';
+export type FileKind = 'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun';
 
 /** Whom a fault in a file holds: everybody, one cluster, or those that use a shared policy. */
 export type Owner =
@@ -109,7 +109,7 @@ function inClusters(rest: readonly string[]): Place {
         return notRead(owner, 'a freeze is a file with the name FREEZE, in capitals and without an ending');
       return notRead(
         owner,
-        `a cluster's folder holds cluster.yaml, policy.yaml, FREEZE and requests/; ${advice(file)}`,
+        `a cluster's folder holds cluster.yaml, policy.yaml, FREEZE, requests/ and runs/; ${advice(file)}`,
       );
   }
 }
@@ -125,8 +125,11 @@ function inClusterFolder(owner: Owner, folder: string, rest: readonly string[]):
     }
     case 'manifests':
       return notSupported(owner, 'manifests/');
-    case 'runs':
-      return notSupported(owner, 'runs/');
+    case 'runs': {
+      if (file === undefined) return notRead(owner, 'runs must be a folder with one file for each approved run');
+      if (deeper.length > 0) return notRead(owner, 'approved runs are files directly in runs/, named <run>.yaml');
+      return named(file, /^(.+)\.ya?ml$/i.exec(file)?.[1] ?? file, owner, 'PatchRun');
+    }
     default:
       return notRead(owner, `a cluster's folder has no folder "${folder}"; requests go into requests/`);
   }

@@ -1,10 +1,10 @@
 // The small objects: written fleet, cluster and request → what they mean, with defaults and rules.
-import type { ClusterSettings, Fleet, Request, RequestAction } from '../model/desired.ts';
+import type { ClusterSettings, Fleet, ProposedRun, Request, RequestAction } from '../model/desired.ts';
 import { DAY, HOUR } from '../model/duration.ts';
 import { readSelector } from './policy.ts';
 import { readDuration } from './times.ts';
 import type { Say } from './times.ts';
-import type { WrittenCluster, WrittenFleet, WrittenRequest } from './written.ts';
+import type { WrittenCluster, WrittenFleet, WrittenRequest, WrittenRun } from './written.ts';
 
 /** Settings of the repository when there is no `oakum.yaml`. */
 export const defaultFleet: Fleet = {
@@ -97,6 +97,31 @@ export function readRequest(
     }),
     until,
     run: spec.run,
+  };
+}
+
+/** Reads a proposed run. A proposal for one cluster means nothing in another one's folder. */
+export function readRun(
+  { spec }: WrittenRun,
+  place: { readonly name: string; readonly owner: { readonly kind: string; readonly cluster?: string } },
+  file: { readonly path: string; readonly oid: string },
+  say: Say,
+): ProposedRun {
+  const { cluster } = place.owner;
+  if (spec !== undefined && cluster !== undefined && spec.cluster !== cluster) {
+    say(['spec', 'cluster'], `found "${spec.cluster}"; must be "${cluster}", the name of the cluster's folder`, 'name');
+  }
+  return {
+    name: place.name,
+    file: file.path,
+    oid: file.oid,
+    digest: spec?.digest ?? '',
+    ceiling: {
+      nodes: spec?.ceiling.nodes ?? 0,
+      packages: spec?.ceiling.packages,
+      reboots: spec?.ceiling.reboots ?? 0,
+      force: spec?.ceiling.force ?? false,
+    },
   };
 }
 

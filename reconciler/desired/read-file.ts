@@ -1,9 +1,9 @@
 // One file → what it says, or its problems with line and column.
-import type { ClusterSettings, Fleet, Request } from '../model/desired.ts';
+import type { ClusterSettings, Fleet, ProposedRun, Request } from '../model/desired.ts';
 import type { Problem } from '../model/failure.ts';
 import { placeOf } from './layout.ts';
 import type { Owner, Place } from './layout.ts';
-import { readCluster, readFleet, readRequest } from './objects.ts';
+import { readCluster, readFleet, readRequest, readRun } from './objects.ts';
 import { readPolicy } from './policy.ts';
 import type { Finding, Judge, Judges } from './schema.ts';
 import type { Say } from './times.ts';
@@ -29,6 +29,7 @@ export interface ReadFile {
     | { readonly kind: 'settings'; readonly settings: ClusterSettings }
     | { readonly kind: 'policy'; readonly name: string; readonly spec: WrittenPolicySpec }
     | { readonly kind: 'request'; readonly request: Request }
+    | { readonly kind: 'run'; readonly run: ProposedRun }
     | { readonly kind: 'freeze' }
     | { readonly kind: 'nothing' };
 }
@@ -127,6 +128,11 @@ function readObject(file: InputFile, place: Place & { kind: 'object' }, judges: 
             request: readRequest(written, { name: place.name, path: file.path, oid: file.oid }, say),
           };
         });
+      case 'PatchRun':
+        return allowed(judges.PatchRun, yaml.value, file, problems, (written) => {
+          checkName(written, place, say);
+          return { kind: 'run', run: readRun(written, place, file, say) };
+        });
       case 'PatchPolicy':
         return allowed(judges.PatchPolicy, yaml.value, file, problems, (written) => {
           checkName(written, place, say);
@@ -165,6 +171,8 @@ function checkName(written: Written<unknown>, place: Place & { kind: 'object' },
   const { name } = written.metadata;
   if (name === place.name) return;
   const source =
-    place.owner.kind === 'cluster' && place.object !== 'PatchRequest' ? "the cluster's folder" : 'the file';
+    place.owner.kind === 'cluster' && place.object !== 'PatchRequest' && place.object !== 'PatchRun'
+      ? "the cluster's folder"
+      : 'the file';
   say(['metadata', 'name'], `found "${name}"; must be "${place.name}", the name of ${source}`, 'name');
 }

@@ -3,10 +3,10 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
 import { didYouMean } from './nearest.ts';
 import type { FieldPath } from './yaml.ts';
-import type { WrittenCluster, WrittenFleet, WrittenPolicy, WrittenRequest } from './written.ts';
+import type { WrittenCluster, WrittenFleet, WrittenPolicy, WrittenRequest, WrittenRun } from './written.ts';
 
 /** The schemas of the kinds that are read, as parsed JSON. */
-export type Schemas = Readonly<Record<'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest', object>>;
+export type Schemas = Readonly<Record<'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun', object>>;
 
 /** A fault at a field, not yet at a line. */
 export interface Finding {
@@ -30,6 +30,7 @@ export interface Judges {
   readonly Cluster: Judge<WrittenCluster>;
   readonly PatchPolicy: Judge<WrittenPolicy>;
   readonly PatchRequest: Judge<WrittenRequest>;
+  readonly PatchRun: Judge<WrittenRun>;
 }
 
 /** Findings of one file that are told. */
@@ -43,6 +44,7 @@ export function createJudges(schemas: Schemas): Judges {
     Cluster: judge(ajv.compile<WrittenCluster>(schemas.Cluster)),
     PatchPolicy: judge(ajv.compile<WrittenPolicy>(schemas.PatchPolicy)),
     PatchRequest: judge(ajv.compile<WrittenRequest>(schemas.PatchRequest)),
+    PatchRun: judge(ajv.compile<WrittenRun>(schemas.PatchRun)),
   };
 }
 

@@ -31,6 +31,22 @@ export type WrittenRequest = Written<{
   readonly reason?: string;
 }>;
 
+/** A file in `runs/`: what Oakum proposed. */
+export type WrittenRun = Written<{
+  readonly cluster: string;
+  readonly trigger: string;
+  readonly action?: 'patch' | 'reboot';
+  readonly notBefore?: string;
+  readonly expires?: string;
+  readonly digest: string;
+  readonly ceiling: {
+    readonly nodes: number;
+    readonly packages?: readonly string[];
+    readonly reboots: number;
+    readonly force: boolean;
+  };
+}>;
+
 /** A policy of a cluster or a shared one. */
 export type WrittenPolicy = Written<WrittenPolicySpec>;
 

@@ -1,4 +1,5 @@
 // Desired: what one commit of the config repository asks for.
+import type { Ceiling } from './approval.ts';
 import type { Problem } from './failure.ts';
 import type { Policy } from './policy.ts';
 import type { Selector } from './selector.ts';
@@ -33,6 +34,8 @@ export interface ClusterDesired {
   /** Undefined when there is none, or when it is not valid. */
   readonly policy: Policy | undefined;
   readonly requests: readonly Request[];
+  /** Runs that Oakum proposed and somebody merged. */
+  readonly runs: readonly ProposedRun[];
   /** A file FREEZE: in the root (`fleet`), in the cluster's folder (`cluster`), or none. */
   readonly frozen: 'fleet' | 'cluster' | undefined;
   /** The files that this cluster's runs are made of, sorted by path: what an approval is bound to. */
@@ -68,6 +71,17 @@ export interface Request {
   readonly until: number | undefined;
   /** For `resume`, `retry`, `abort` and `skip`: which run; undefined means the one under way. */
   readonly run: string | undefined;
+}
+
+/** A file in `runs/`: what Oakum proposed for one run. */
+export interface ProposedRun {
+  /** Id of the run. */
+  readonly name: string;
+  readonly file: string;
+  readonly oid: string;
+  /** What the run was to do when it was proposed: compared with the run's own digest. */
+  readonly digest: string;
+  readonly ceiling: Ceiling;
 }
 
 export type RequestAction = 'patch' | 'reboot' | 'maintenance' | 'resume' | 'retry' | 'abort' | 'skip' | 'reset';

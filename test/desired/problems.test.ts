@@ -2,6 +2,17 @@ import { describe, expect, test } from 'vitest';
 import { desire, object, places, policy } from './snapshot.ts';
 import type { Files } from './snapshot.ts';
 
+const proposedRun = (name: string, cluster: string, ceiling: string): string =>
+  `apiVersion: oakum.dev/v1alpha1
+kind: PatchRun
+metadata: { name: ${name} }
+spec:
+  cluster: ${cluster}
+  trigger: schedule
+  digest: 0123456789abcdef
+  ceiling: ${ceiling}
+`;
+
 const prod = 'clusters/prod/policy.yaml';
 const request = 'clusters/prod/requests/now.yaml';
 const inPolicy = (spec: string): Files => ({ [prod]: policy('prod', spec) });
@@ -204,14 +215,27 @@ const rows: readonly {
       'clusters/prod/manifests/a/b.yaml': '',
       'rollouts/x.yaml': '',
       'profiles/a/1.yaml': '',
-      'clusters/prod/runs/x.yaml': '',
     },
     wanted: [
       'clusters/prod/machines.yaml:1:1  not-supported',
       'clusters/prod/manifests/a/b.yaml:1:1  not-supported',
-      'clusters/prod/runs/x.yaml:1:1  not-supported',
       'profiles/a/1.yaml:1:1  not-supported',
       'rollouts/x.yaml:1:1  not-supported',
+    ],
+  },
+  {
+    name: 'a proposed run of another cluster, under another name, without a ceiling',
+    files: {
+      'clusters/prod/runs/a.yaml': proposedRun('b', 'dev', '{ nodes: 1, reboots: 1, force: false }'),
+      'clusters/prod/runs/c.yaml': proposedRun('c', 'prod', '{ nodes: 1 }'),
+      'clusters/prod/runs/d/e.yaml': '',
+    },
+    wanted: [
+      'clusters/prod/runs/a.yaml:3:19 metadata.name name',
+      'clusters/prod/runs/a.yaml:5:12 spec.cluster name',
+      'clusters/prod/runs/c.yaml:8:3 spec.ceiling.force missing-field',
+      'clusters/prod/runs/c.yaml:8:3 spec.ceiling.reboots missing-field',
+      'clusters/prod/runs/d/e.yaml:1:1  not-read',
     ],
   },
   {

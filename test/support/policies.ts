@@ -94,6 +94,7 @@ export function aCluster(given: Partial<ClusterDesired> = {}): ClusterDesired {
     settings: { labels: {}, platform: 'self-managed', suspend: false, connection: undefined },
     policy: aPolicy(),
     requests: [],
+    runs: [],
     frozen: undefined,
     inputs: [],
     ...given,
