@@ -4,6 +4,7 @@ import type { Action, JobManifest } from '../model/action.ts';
 import { AdapterError, assertNever } from '../model/failure.ts';
 import { fieldManager, managedBy, managedByLabel, nodeUidLabel, runLabel, stepLabel } from '../model/names.ts';
 import type { ActionResult } from '../ports.ts';
+import { createHookJob } from './kubernetes-hooks.ts';
 import { cordon, markNode, removeTaint, uncordon } from './kubernetes-nodes.ts';
 import { call, read, refusal, statusOf } from './kubernetes-calls.ts';
 import type { KubeRequest, Transport } from './kubernetes-transport.ts';
@@ -29,6 +30,8 @@ export async function act(context: ActionContext, action: Action): Promise<Actio
       return putScript(transport, namespace, action.name, action.text);
     case 'createJob':
       return createJob(transport, action.manifest);
+    case 'createHookJob':
+      return createHookJob(transport, action);
     case 'deleteJob':
       return deleteJob(transport, namespace, action.name, action.uid);
     case 'cordon':

@@ -1,5 +1,5 @@
 // The rights that the adapters use on a cluster, and no others: what the chart grants is compared with this list.
-import { jobNamespace, leaseName, ownNamespace } from '../model/names.ts';
+import { hookNamespace, jobNamespace, leaseName, ownNamespace } from '../model/names.ts';
 import type { RequestInfo } from './kubernetes-transport.ts';
 
 /** One rule of RBAC. */
@@ -49,6 +49,14 @@ export const rights: readonly Right[] = [
     why: 'patch Jobs',
   },
   { apiGroup: '', resource: 'pods', verbs: ['list', 'watch'], namespace: jobNamespace, why: 'results of patch Jobs' },
+  { apiGroup: 'batch', resource: 'cronjobs', verbs: ['get'], namespace: hookNamespace, why: 'hooks of policies' },
+  {
+    apiGroup: 'batch',
+    resource: 'jobs',
+    verbs: ['get', 'list', 'create'],
+    namespace: hookNamespace,
+    why: 'call hooks and see how they ended',
+  },
   { apiGroup: '', resource: 'events', verbs: ['list'], namespace: jobNamespace, why: 'say why a Job has no pod' },
   { apiGroup: '', resource: 'configmaps', verbs: ['get', 'create'], namespace: jobNamespace, why: 'the patch script' },
   {

@@ -1,6 +1,6 @@
 // Where looks at a cluster come from: what is read, as which views; and the plain source, which lists at every look.
 import { freezeAnnotation, managedBy, managedByLabel } from '../model/names.ts';
-import type { BudgetView, EtcdMember, JobView, NodeView, PodView } from '../model/observed.ts';
+import type { BudgetView, EtcdMember, HookView, JobView, NodeView, PodView } from '../model/observed.ts';
 import type { Clock, Log } from '../ports.ts';
 import { list } from './kubernetes-calls.ts';
 import type { KubeObject } from './kubernetes-calls.ts';
@@ -14,6 +14,7 @@ export interface Views<Facts extends JobIdentity, Pod extends PodIdentity> {
   podView(raw: unknown): PodView;
   etcdMember(raw: unknown): EtcdMember;
   budgetView(raw: unknown): BudgetView;
+  hookView(raw: unknown): HookView;
   jobFacts(raw: unknown): Facts;
   jobPod(raw: unknown): Pod;
   complaint(raw: unknown): Complaint;

@@ -31,7 +31,7 @@ export function watching<Facts extends JobIdentity, Pod extends PodIdentity>(
     for (const wake of waiting) wake();
   };
 
-  const transport = noting(options.transport, clock, {
+  const transport = noting(options.transport, clock, namespace, {
     onWrite: (resource, write) => writes.push({ resource, write }),
     onDate: (ms) => (skew = ms),
   });
@@ -111,14 +111,15 @@ interface Notes {
  * The same transport, noting what is written to nodes and Jobs. A look that did not have our own writes yet could take a Job that was just
  * created for one that somebody deleted.
  */
-function noting(inner: Transport, clock: Clock, notes: Notes): Transport {
+function noting(inner: Transport, clock: Clock, jobsIn: string, notes: Notes): Transport {
   return {
     request: async (request) => {
       const response = await inner.request(request);
       const date = dateOf(response);
       if (date !== undefined) notes.onDate(date - clock.now());
-      const { resource } = requestInfo(request.method, request.path);
-      if (resource === 'nodes' || resource === 'jobs') {
+      const { resource, namespace } = requestInfo(request.method, request.path);
+      // Jobs of hooks lie elsewhere and are not followed.
+      if (resource === 'nodes' || (resource === 'jobs' && namespace === jobsIn)) {
         const write = writeOf(request, response);
         if (write !== undefined) notes.onWrite(resource, write);
       }

@@ -5,6 +5,7 @@ import { etcdPods, jobNamespace } from '../model/names.ts';
 import type { BudgetView, EtcdMember, JobView, ObserveInterest, PodView, RawCluster } from '../model/observed.ts';
 import type { ActionResult, Cluster } from '../ports.ts';
 import { act } from './kubernetes-actions.ts';
+import { readHooks } from './kubernetes-hooks.ts';
 import { listing, queries } from './kubernetes-source.ts';
 import type { ClusterOptions, Complaint, JobIdentity, Look, PodIdentity } from './kubernetes-source.ts';
 import { watching } from './kubernetes-watching.ts';
@@ -130,6 +131,7 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
         pods,
         budgets: budgets.sort(byKey(({ namespace: of, name }) => `${of}/${name}`)),
         ...(interest.etcd ? { etcd: await etcd() } : {}),
+        ...(interest.hooks?.length ? { hooks: await readHooks(transport, views, interest.hooks) } : {}),
         freeze: look.freeze,
         clockSkewMs: look.clockSkewMs,
       };

@@ -20,6 +20,8 @@ export interface ImitatedSpec {
 export interface ImitatedCluster {
   readonly sim: Sim;
   readonly systems: ReadonlyMap<string, ImitatedNode>;
+  /** What containers end with that are no patch Jobs (hooks), by the image's name; others end well after a second. */
+  readonly programs: Map<string, { readonly durationMs: number; readonly exitCode: number }>;
   add(spec: ImitatedSpec): void;
   system(name: string): ImitatedNode;
 }
@@ -39,6 +41,7 @@ export const kernelUpdate: ImitatedNode['pending'][number] = {
 /** Makes the cluster with namespace `os-patch` and Oakum's own. */
 export function imitatedCluster(clock: SimClock, namespaces: readonly string[]): ImitatedCluster {
   const systems = new Map<string, ImitatedNode>();
+  const programs: ImitatedCluster['programs'] = new Map();
   const system = (name: string): ImitatedNode => {
     const found = systems.get(name);
     if (!found) throw new Error(`there is no node ${name}`);
@@ -47,8 +50,11 @@ export function imitatedCluster(clock: SimClock, namespaces: readonly string[]):
   const sim = createSim({
     clock,
     program: (pod, node) => {
-      const container = pod.spec.containers[0] as { env?: { name: string; value?: string }[] } | undefined;
+      const container = pod.spec.containers[0] as
+        { image?: string; env?: { name: string; value?: string }[] } | undefined;
       const environment = Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value ?? '']));
+      if (environment['OSP_MODE'] === undefined)
+        return programs.get(container?.image ?? '') ?? { durationMs: 1_000, exitCode: 0 };
       const kernelNext = system(node.name).kernelNext;
       const ran = imitate(environment, system(node.name), { bootId: node.bootId(), kernel: node.kernel() });
       return {
@@ -66,6 +72,7 @@ export function imitatedCluster(clock: SimClock, namespaces: readonly string[]):
   return {
     sim,
     systems,
+    programs,
     system,
     add: (spec) => {
       systems.set(spec.name, {

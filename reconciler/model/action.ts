@@ -5,6 +5,19 @@ export type Action =
   /** Puts the patch script where the Jobs can mount it. */
   | { readonly kind: 'putScript'; readonly name: string; readonly text: string }
   | { readonly kind: 'createJob'; readonly node: string; readonly manifest: JobManifest }
+  /** Makes a Job of a suspended CronJob in the namespace of hooks: its template, with nothing added to the containers but these variables. */
+  | {
+      readonly kind: 'createHookJob';
+      readonly node: string;
+      /** Name and UID of the CronJob; another one of that name is refused, and so is one that is not suspended. */
+      readonly hook: string;
+      readonly hookUid: string;
+      readonly name: string;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly annotations: Readonly<Record<string, string>>;
+      readonly env: Readonly<Record<string, string>>;
+      readonly deadlineSeconds: number;
+    }
   /** Deletes a Job and its pods. */
   | { readonly kind: 'deleteJob'; readonly name: string; readonly uid: string }
   /** Sets `unschedulable` and our annotation in one write; refused when the node was cordoned by somebody else since. */

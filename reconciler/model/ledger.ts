@@ -150,6 +150,8 @@ export interface NodeRecord {
   readonly marked: boolean;
   /** How often a drain ran into its timeout in this run. */
   readonly drainTries: number;
+  /** Hooks that have ended well on this way, as `before/NAME` and `after/NAME`; left out while there are none. */
+  readonly hooksDone?: readonly string[];
   /** What the node becomes once it is uncordoned; set before Uncordoning. */
   readonly outcome: Outcome | undefined;
 }

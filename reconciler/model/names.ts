@@ -20,6 +20,9 @@ export const stepLabel = `${domain}/step`;
 export const managedByLabel = 'app.kubernetes.io/managed-by';
 export const managedBy = 'oakum';
 
+/** Label on a Job of a hook: name of the CronJob that it was made from. */
+export const hookLabel = `${domain}/hook`;
+
 /** Annotation on a Job: the full run id (a label value ends at 63 characters). */
 export const runIdAnnotation = `${domain}/run-id`;
 /** Annotation on a Job: the node's name. */
@@ -44,6 +47,8 @@ export const unpatchedTaint = `${domain}/unpatched`;
 
 /** Namespace of the patch Jobs. */
 export const jobNamespace = 'os-patch';
+/** Namespace of the CronJobs that policies may name as hooks, and of the Jobs that are made from them. */
+export const hookNamespace = 'oakum-hooks';
 /** Default namespace of Oakum itself, of its ledger and of its Lease's fallback. */
 export const ownNamespace = 'oakum-system';
 /** Name of the Lease in the namespace of the Jobs. */

@@ -9,6 +9,8 @@ export interface ObserveInterest {
   readonly budgets: boolean;
   /** Read the pods of etcd. */
   readonly etcd?: boolean;
+  /** Names of hooks: their CronJobs and the Jobs that were made from them. */
+  readonly hooks?: readonly string[];
 }
 
 /** Raw answers of the API server, projected to the fields that are needed. */
@@ -21,6 +23,8 @@ export interface RawCluster {
   readonly budgets: readonly BudgetView[];
   /** Static pods of etcd in kube-system; undefined when they were not read. */
   readonly etcd?: readonly EtcdMember[];
+  /** Hooks that were asked for; undefined when none was. */
+  readonly hooks?: HookFacts;
   /** Value of the freeze annotation on the namespace of the Jobs. */
   readonly freeze: string | undefined;
   /** The cluster's own time minus ours in milliseconds, when the API server told it. */
@@ -113,6 +117,26 @@ export interface PodView {
 export interface EtcdMember {
   readonly node: string;
   readonly ready: boolean;
+}
+
+/** What is known of the hooks of policies. */
+export interface HookFacts {
+  /** By name of the CronJob; one that was asked for and is not here does not exist. */
+  readonly cronJobs: ReadonlyMap<string, HookView>;
+  /** Jobs of Oakum in the namespace of hooks. */
+  readonly jobs: readonly JobView[];
+  /** Why the namespace of hooks cannot be read; undefined when it was. */
+  readonly unreadable: string | undefined;
+}
+
+/** A CronJob that a policy may name as a hook. */
+export interface HookView {
+  readonly name: string;
+  readonly uid: string;
+  /** Only a suspended one is a hook: any other runs by its own schedule. */
+  readonly suspended: boolean;
+  /** `activeDeadlineSeconds` of its Jobs in milliseconds; undefined when it sets none. */
+  readonly deadlineMs: number | undefined;
 }
 
 export interface BudgetView {

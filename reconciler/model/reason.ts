@@ -153,6 +153,12 @@ const reasonTable = {
     about: 'Evicted pods have not ended yet.',
     wayOut: 'Wait for their grace period; the message names them.',
   },
+  HookMissing: {
+    about:
+      'A hook of the policy is not there: namespace `oakum-hooks` has no suspended CronJob of this name, or it cannot be read.',
+    wayOut:
+      'The message says what was found. Put the CronJob into namespace `oakum-hooks` with `suspend: true` (the chart makes the namespace with `hooks.enabled`), or take the name out of the policy.',
+  },
   // Going on.
   Due: {
     about: 'The run is due and will start as soon as it may.',
@@ -169,6 +175,10 @@ const reasonTable = {
   WaitingForJob: {
     about: 'A Job is at work on the node, or about to start.',
     wayOut: 'Wait; follow it with `kubectl -n os-patch get jobs`.',
+  },
+  WaitingForHook: {
+    about: 'A hook of the policy is at work for the node.',
+    wayOut: 'Wait; follow it with `kubectl -n oakum-hooks get jobs`.',
   },
   WaitingForReboot: {
     about: 'The node was told to reboot and has not come back with a new boot id yet.',
@@ -328,6 +338,12 @@ const reasonTable = {
   NoResult: {
     about: 'The Job ended several times without a result, so it is not known what was done.',
     wayOut: 'Look at the pod and at /var/lib/os-patch on the node.',
+  },
+  HookFailed: {
+    about:
+      'The Job of a hook failed or did not end in time. Before the node was disturbed: the node is as it was. After it was verified: it stays cordoned.',
+    wayOut:
+      'The message names the Job: read `kubectl -n oakum-hooks logs job/NAME`, remove the cause, then commit a request with `action: retry`.',
   },
   JobNotStarting: {
     about: 'The Job does not get a pod, or the pod does not start.',

@@ -1,5 +1,6 @@
 // All views together, as the adapter that reads the cluster wants them.
 import { budgetView } from './budgets.ts';
+import { hookView } from './hooks.ts';
 import { complaint, jobFacts, jobPod, jobView } from './job.ts';
 import { nodeView, onlyHeartbeat } from './node.ts';
 import { etcdMember, podView } from './pods.ts';
@@ -11,6 +12,7 @@ export const views = {
   podView,
   etcdMember,
   budgetView,
+  hookView,
   jobFacts,
   jobPod,
   jobView,

@@ -7,6 +7,7 @@ import type { Hold } from '../model/reason.ts';
 import { formatInZone } from '../model/wall-clock.ts';
 import { freezeAt, nextAllowed, nextOpening, windowAt } from '../model/window.ts';
 import { seatLimit, unhealthy } from './budget.ts';
+import { hookHold } from './hooks.ts';
 import type { PlanInput } from './input.ts';
 import { bootingNodes, isMaintenance } from './records.ts';
 import { closedGate } from './outside-gates.ts';
@@ -57,7 +58,6 @@ export function clusterHolds(input: PlanInput): Hold[] {
 export function unsupported(policy: Policy): string[] {
   const fields: string[] = [];
   if (policy.strategy === 'Replace') fields.push('strategy: Replace');
-  if (policy.hooks.before.length + policy.hooks.after.length > 0) fields.push('hooks');
   if (policy.updates.lock) fields.push('updates.lock');
   if (policy.updates.minAgeMs > 0) fields.push('updates.minAge');
   if (policy.maxAge !== undefined) fields.push('maxAge');
@@ -103,6 +103,8 @@ const gates: readonly ((input: PlanInput, run: RunRecord) => Hold | undefined)[]
   (input, run) => outsideWindow(input, run),
   // Only a healthy cluster begins a run; one that is under way counts its unhealthy nodes in the budget.
   (input, run) => (run.startedAt === undefined ? clusterUnhealthy(input, run) : undefined),
+  // A hook that is not there would leave a node half-way.
+  hookHold,
   // Others are asked last: only when everything else says yes.
   closedGate,
 ];

@@ -78,6 +78,7 @@ export function remember(
     case 'Pending':
     case 'Preflight':
     case 'Downloading':
+    case 'BeforeHooks':
     case 'Cordoning':
     case 'Draining':
     case 'Held':
@@ -86,6 +87,7 @@ export function remember(
     case 'Rebooting':
     case 'Rejoining':
     case 'Verifying':
+    case 'AfterHooks':
     case 'Uncordoning':
       return next === base ? undefined : next;
   }

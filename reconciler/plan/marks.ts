@@ -156,8 +156,10 @@ function eventText(
     case 'Pending':
     case 'Preflight':
     case 'Downloading':
+    case 'BeforeHooks':
     case 'RebootPending':
     case 'Verifying':
+    case 'AfterHooks':
     case 'Uncordoning':
       return undefined;
   }

@@ -8,6 +8,7 @@ import type { Hold } from '../model/reason.ts';
 import { moveBootRuns } from './boot-pass.ts';
 import { registerBoots, releaseTaints } from './boot.ts';
 import { needsEtcd } from './etcd.ts';
+import { wantedHooks } from './hooks.ts';
 import { clusterHolds, standingHolds } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { markActions } from './marks.ts';
@@ -105,7 +106,13 @@ export function interestOf(ledger: LedgerDocument | undefined): ObserveInterest 
     for (const record of Object.values(run.nodes))
       if (record.phase === 'Cordoning' || record.phase === 'Draining') podsOn.push(record.node);
   }
-  return { podsOn: podsOn.sort(), budgets: podsOn.length > 0, etcd: needsEtcd(ledger) };
+  const hooks = wantedHooks(ledger);
+  return {
+    podsOn: podsOn.sort(),
+    budgets: podsOn.length > 0,
+    etcd: needsEtcd(ledger),
+    ...(hooks.length > 0 ? { hooks } : {}),
+  };
 }
 
 /** A cluster with marks of ours and no ledger, or with the ledger of another cluster: nothing is replayed. */

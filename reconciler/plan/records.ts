@@ -102,6 +102,7 @@ export function freshRecord(record: NodeRecord, now: number): NodeRecord {
     download: undefined,
     patch: undefined,
     marked: false,
+    hooksDone: [],
     outcome: undefined,
   };
 }

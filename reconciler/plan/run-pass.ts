@@ -144,6 +144,7 @@ class RunPass {
         pods: input.observed.pods.get(record.node),
         budgets: input.observed.budgets,
         evictions: input.observed.evictions,
+        hooks: input.observed.hooks,
         refusal: input.observed.refusals.get(record.node),
         settings: input.settings,
         frozen: freeze,

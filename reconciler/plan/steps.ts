@@ -1,8 +1,9 @@
 // The way of one node through a run: one small function for each phase, in the order of the way.
-import type { NodeRecord } from '../model/ledger.ts';
+import type { NodeRecord, RunRecord } from '../model/ledger.ts';
 import { assertNever } from '../model/failure.ts';
 import type { NodePhase } from '../model/node-phase.ts';
 import { meaningOf, type PatchResult } from '../model/patch-result.ts';
+import { callHooks, nextHook } from './hooks.ts';
 import { atEnd, enter, waiting, installs } from './records.ts';
 import { cordoning, draining, held } from './step-drain.ts';
 import {
@@ -28,6 +29,7 @@ const steps: Readonly<
 > = {
   Preflight: preflight,
   Downloading: downloading,
+  BeforeHooks: beforeHooks,
   Cordoning: cordoning,
   Draining: draining,
   Held: held,
@@ -36,6 +38,7 @@ const steps: Readonly<
   Rebooting: rebooting,
   Rejoining: rejoining,
   Verifying: verifying,
+  AfterHooks: afterHooks,
   Uncordoning: uncordoning,
 };
 
@@ -173,12 +176,24 @@ function afterDownload(next: NodeRecord, download: PatchResult, context: StepCon
       actions: [],
     };
   }
-  const disturb = nothing || run.spec.policy.drain.when === 'beforePatch';
   const what = `${download.left} ${download.left === 1 ? 'update' : 'updates'} to install${reboot && nothing ? ', a reboot is due' : ''}`;
-  return {
-    record: disturb ? enter(next, 'Cordoning', now, what) : enterJobPhase(next, 'Patching', now, what),
-    actions: [],
-  };
+  if (nextHook(run, next, 'before') !== undefined)
+    return { record: enter(next, 'BeforeHooks', now, what, 'WaitingForHook'), actions: [] };
+  return { record: disturb(next, run, now, what), actions: [] };
+}
+
+/** The last step before the node is disturbed: hooks that an administrator wants to have run. */
+function beforeHooks(context: StepContext): StepResult {
+  const { record, run, now } = context;
+  return callHooks(context, 'before', () => disturb(record, run, now, 'its hooks have ended well'));
+}
+
+/** From here on the node is disturbed: cordoned first, or patched first where only a reboot needs the drain. */
+function disturb(record: NodeRecord, run: RunRecord, now: number, what: string): NodeRecord {
+  const nothing = !installs(run) || record.download?.left === 0;
+  return nothing || run.spec.policy.drain.when === 'beforePatch'
+    ? enter(record, 'Cordoning', now, what)
+    : enterJobPhase(record, 'Patching', now, what);
 }
 
 /** The patch Job. Its result is in the ledger before anything else happens. No result means: attach again, never uncordon. */
@@ -262,18 +277,27 @@ function verifying(context: StepContext): StepResult {
     result.left > 0
       ? `; ${result.left} left (${result.kept.map(([name, why]) => `${name}: ${why}`).join(', ') || 'see the result'})`
       : '';
-  if (owed)
-    return {
-      record: release(
+  const proven = owed
+    ? release(
         after,
         now,
         'Patched',
         'RebootPending',
         `${told}${left}; a reboot is required and not allowed by the policy`,
-      ),
-      actions: [],
-    };
-  return { record: release(after, now, 'Patched', 'Patched', told + left), actions: [] };
+      )
+    : release(after, now, 'Patched', 'Patched', told + left);
+  if (nextHook(context.run, after, 'after') === undefined) return { record: proven, actions: [] };
+  const hooked = enter(proven, 'AfterHooks', now, proven.message, 'WaitingForHook');
+  return { record: hooked, actions: [] };
+}
+
+/** The node is proven and still out: hooks look at it before it takes pods again. */
+function afterHooks(context: StepContext): StepResult {
+  const { record, now } = context;
+  const { outcome } = record;
+  return callHooks(context, 'after', () =>
+    enter(record, 'Uncordoning', now, outcome?.message ?? 'its hooks have ended well', outcome?.reason ?? 'Working'),
+  );
 }
 
 /** Takes our cordon away and nobody else's; the end is reached only when it is really gone. */

@@ -86,6 +86,8 @@ function tellAction(action: Action): string | undefined {
   switch (action.kind) {
     case 'createJob':
       return `create Job ${action.manifest.metadata.name} on ${action.node}`;
+    case 'createHookJob':
+      return `create Job ${action.name} of hook ${action.hook} for ${action.node}`;
     case 'deleteJob':
       return `delete Job ${action.name}`;
     case 'cordon':

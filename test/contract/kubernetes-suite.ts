@@ -556,6 +556,94 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
     expect(await jobSeen(job)).toBeUndefined();
   });
 
+  it('makes Jobs of suspended CronJobs, with our variables and its own deadline, and no others', async () => {
+    const collection = '/apis/batch/v1/namespaces/oakum-hooks';
+    await world.transport.request({
+      method: 'POST',
+      path: '/api/v1/namespaces',
+      body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'oakum-hooks' } },
+    });
+    const cronJob = (hook: string, suspend: boolean): Promise<Written> =>
+      admin('POST', `${collection}/cronjobs`, {
+        apiVersion: 'batch/v1',
+        kind: 'CronJob',
+        metadata: { name: hook },
+        spec: {
+          schedule: '0 0 1 1 *',
+          suspend,
+          jobTemplate: {
+            metadata: { labels: { team: 'shop' } },
+            spec: {
+              activeDeadlineSeconds: 90,
+              ttlSecondsAfterFinished: 0,
+              template: {
+                spec: {
+                  restartPolicy: 'Never',
+                  containers: [{ name: 'c', image: 'shop/warm:1', env: [{ name: 'OAKUM_NODE', value: 'a lie' }] }],
+                },
+              },
+            },
+          },
+        },
+      });
+    const hook = `${prefix}-warm`;
+    const { metadata } = await cronJob(hook, true);
+    const running = await cronJob(`${prefix}-by-itself`, false);
+    const names = [hook, `${prefix}-by-itself`, `${prefix}-absent`];
+    const before = await cluster.observe({ ...nothing, hooks: names });
+    expect(before.hooks?.unreadable).toBeUndefined();
+    expect(before.hooks?.cronJobs.get(hook)).toEqual({
+      name: hook,
+      uid: metadata.uid,
+      suspended: true,
+      deadlineMs: 90_000,
+    });
+    expect(before.hooks?.cronJobs.get(`${prefix}-by-itself`)?.suspended).toBe(false);
+    expect(before.hooks?.cronJobs.has(`${prefix}-absent`)).toBe(false);
+    const action = {
+      kind: 'createHookJob',
+      node: 'n1',
+      hook,
+      hookUid: metadata.uid,
+      name: `${prefix}-hook-1`,
+      labels: { 'app.kubernetes.io/managed-by': 'oakum', 'oakum.dev/node-uid': 'u1', 'oakum.dev/step': 'hook-before' },
+      annotations: { 'oakum.dev/run-id': 'r1', 'oakum.dev/node': 'n1' },
+      env: { OAKUM_NODE: 'n1', OAKUM_RUN: 'r1', OAKUM_PHASE: 'before' },
+      deadlineSeconds: 90,
+    } as const;
+    expect(await cluster.act(action)).toEqual({ kind: 'done' });
+    expect(await cluster.act(action)).toEqual({ kind: 'done' });
+    const job = await admin('GET', `${collection}/jobs/${prefix}-hook-1`);
+    expect(job.metadata.labels).toMatchObject({ team: 'shop', 'oakum.dev/node-uid': 'u1' });
+    expect(job).not.toHaveProperty('metadata.ownerReferences');
+    expect(job).toMatchObject({
+      spec: {
+        activeDeadlineSeconds: 90,
+        ttlSecondsAfterFinished: 3600,
+        template: { spec: { containers: [{ image: 'shop/warm:1' }] } },
+      },
+    });
+    const containers = job as unknown as { spec: { template: { spec: { containers: { env: object[] }[] } } } };
+    expect(containers.spec.template.spec.containers[0]?.env).toEqual([
+      { name: 'OAKUM_NODE', value: 'n1' },
+      { name: 'OAKUM_RUN', value: 'r1' },
+      { name: 'OAKUM_PHASE', value: 'before' },
+    ]);
+    const after = await cluster.observe({ ...nothing, hooks: names });
+    expect(after.hooks?.jobs.find((one) => one.name === `${prefix}-hook-1`)).toMatchObject({
+      runId: 'r1',
+      nodeName: 'n1',
+      step: 'hook-before',
+    });
+    const changed = { ...action, name: `${prefix}-hook-2`, hookUid: 'another' };
+    await expect(cluster.act(changed)).rejects.toMatchObject({ code: 'HookChanged' });
+    const awake = { ...changed, hook: `${prefix}-by-itself`, hookUid: running.metadata.uid };
+    await expect(cluster.act(awake)).rejects.toMatchObject({ code: 'HookChanged' });
+    await expect(
+      cluster.act({ ...action, labels: { ...action.labels, 'oakum.dev/node-uid': 'u2' } }),
+    ).rejects.toMatchObject({ code: 'JobNameTaken' });
+  });
+
   it('is never behind its own writes', async () => {
     const node = await addNode();
     for (let turn = 0; turn < 10; turn++) {

@@ -174,6 +174,45 @@ const tales: readonly Tale[] = [
     },
   },
   {
+    name: 'hooks before and after each node, one is missing at first and a smoke test fails once',
+    tell: async () => {
+      const scenario = cluster();
+      const { sim, programs } = scenario.world;
+      sim.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'oakum-hooks' } });
+      const hook = (name: string): void =>
+        void sim.create('/apis/batch/v1/namespaces/oakum-hooks/cronjobs', {
+          apiVersion: 'batch/v1',
+          kind: 'CronJob',
+          metadata: { name },
+          spec: {
+            schedule: '0 0 1 1 *',
+            suspend: true,
+            jobTemplate: {
+              spec: {
+                backoffLimit: 0,
+                template: { spec: { restartPolicy: 'Never', containers: [{ name: 'c', image: `shop/${name}` }] } },
+              },
+            },
+          },
+        });
+      hook('warm-cache');
+      programs.set('shop/smoke-test', { durationMs: 4_000, exitCode: 1 });
+      scenario.clock.advance(5_000);
+      scenario.commit({
+        ...policy('{ hooks: { before: [warm-cache], after: [smoke-test] }, rollout: { soak: 0s, canary: null } }'),
+        ...request('now'),
+      });
+      await scenario.run(10 * minute);
+      scenario.say('— an administrator puts the smoke test into the cluster');
+      hook('smoke-test');
+      await scenario.run(hour);
+      programs.delete('shop/smoke-test');
+      scenario.commit(request('mended', '{ action: retry, reason: the smoke test was wrong }'), 'a person retries');
+      await scenario.run(2 * hour);
+      return scenario;
+    },
+  },
+  {
     name: 'a canary, its soak, then the rest; control plane last',
     tell: async () => {
       const scenario = cluster();

@@ -61,6 +61,8 @@ function tellAction(action: Action): string | undefined {
   switch (action.kind) {
     case 'createJob':
       return `${action.node}: ${action.manifest.metadata.labels['oakum.dev/step']} Job`;
+    case 'createHookJob':
+      return `${action.node}: Job of hook ${action.hook} (${action.env['OAKUM_PHASE']})`;
     case 'evict':
       return `${action.node}: evict ${action.namespace}/${action.pod}${action.dryRun ? ' (dry run)' : ''}`;
     case 'cordon':

@@ -10,6 +10,7 @@ import {
 import type {
   BudgetView,
   EtcdMember,
+  HookView,
   JobView,
   NodeView,
   ObserveInterest,
@@ -66,6 +67,13 @@ export class TinyCluster implements Cluster {
   readonly podsByNode = new Map<string, PodView[]>();
   readonly budgets: BudgetView[] = [];
   etcd: EtcdMember[] = [];
+  /** CronJobs in the namespace of hooks. */
+  readonly hooks = new Map<string, HookView>();
+  /** How the Job of each hook ends: after so long, well or not; undefined: never. */
+  hookEnd: { readonly ms: number; readonly well: boolean } | undefined = { ms: 20_000, well: true };
+  /** Every Job of a hook that was created: `NODE NAME PHASE`. */
+  readonly called: string[] = [];
+  private readonly hookJobs = new Map<string, JobView>();
   readonly done: Action[] = [];
   freeze: string | undefined;
   private readonly jobs = new Map<string, Job>();
@@ -207,6 +215,9 @@ export class TinyCluster implements Cluster {
       pods: new Map(interest.podsOn.map((name) => [name, [...(this.podsByNode.get(name) ?? [])]])),
       budgets: interest.budgets ? [...this.budgets] : [],
       ...(interest.etcd ? { etcd: [...this.etcd] } : {}),
+      ...(interest.hooks
+        ? { hooks: { cronJobs: new Map(this.hooks), jobs: [...this.hookJobs.values()], unreadable: undefined } }
+        : {}),
       freeze: this.freeze,
       clockSkewMs: 0,
     };
@@ -224,6 +235,9 @@ export class TinyCluster implements Cluster {
         return { kind: 'done' };
       case 'createJob':
         this.createJob(action);
+        return { kind: 'done' };
+      case 'createHookJob':
+        this.callHook(action);
         return { kind: 'done' };
       case 'deleteJob':
         this.jobs.delete(action.name);
@@ -292,6 +306,44 @@ export class TinyCluster implements Cluster {
         ),
     });
     return { kind: 'done' };
+  }
+
+  /** A suspended CronJob of this name. */
+  addHook(name: string, fields: Partial<HookView> = {}): void {
+    this.hooks.set(name, { name, uid: `hook-${name}`, suspended: true, deadlineMs: undefined, ...fields });
+  }
+
+  private callHook(action: Extract<Action, { kind: 'createHookJob' }>): void {
+    if (this.hookJobs.has(action.name)) return;
+    this.called.push(`${action.node} ${action.hook} ${action.env['OAKUM_PHASE']}`);
+    const job: JobView = {
+      name: action.name,
+      uid: `hook-job-${++this.counter}`,
+      runId: action.annotations[runIdAnnotation] ?? '',
+      nodeName: action.node,
+      nodeUid: action.labels[nodeUidLabel] ?? '',
+      step: action.labels[stepLabel] ?? '',
+      createdAt: this.now(),
+      state: 'running',
+      finishedAt: undefined,
+      result: undefined,
+      exitCode: undefined,
+      hasPod: true,
+      trouble: '',
+    };
+    this.hookJobs.set(job.name, job);
+    const end = this.hookEnd;
+    if (end === undefined) return;
+    this.timers.push({
+      at: this.now() + end.ms,
+      run: () =>
+        void this.hookJobs.set(job.name, {
+          ...job,
+          state: end.well ? 'succeeded' : 'failed',
+          finishedAt: this.now(),
+          trouble: end.well ? '' : 'BackoffLimitExceeded: Job has reached the specified backoff limit',
+        }),
+    });
   }
 
   /** OSP_ATTEMPT of every Job of a step, in order. */
