@@ -74,3 +74,5 @@ export const etcdPods = { namespace: 'kube-system', labelSelector: 'component=et
 export const kuredRebootAnnotation = 'weave.works/kured-reboot-in-progress';
 /** Annotation that marks a static (mirror) pod, which the API server cannot evict. */
 export const mirrorPodAnnotation = 'kubernetes.io/config.mirror';
+/** Annotation of cluster-autoscaler on a pod: names of its local volumes, separated by commas, that hold nothing worth keeping (its FAQ). */
+export const disposableVolumesAnnotation = 'cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes';

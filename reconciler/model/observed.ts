@@ -105,7 +105,7 @@ export interface PodView {
   /** Kind and name of the controlling owner; undefined: nobody would create it again. */
   readonly owner: { readonly kind: string; readonly name: string } | undefined;
   readonly mirror: boolean;
-  /** Has an emptyDir volume that is not on tmpfs. */
+  /** Has an emptyDir volume that is not on tmpfs and that the pod does not call disposable. */
   readonly localData: boolean;
   /** When its deletion was asked for. */
   readonly terminatingSince: number | undefined;

@@ -147,7 +147,8 @@ const reasonTable = {
   },
   LocalData: {
     about: 'A pod keeps data in an emptyDir, which a drain would destroy.',
-    wayOut: 'Move the data, or set `drain.deleteEmptyDirData: true`.',
+    wayOut:
+      'Move the data, set `drain.deleteEmptyDirData: true`, or name the volume in the annotation `cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes` of the pod.',
   },
   PodsTerminating: {
     about: 'Evicted pods have not ended yet.',

@@ -1,5 +1,5 @@
 // Pods: what a drain must know of a pod.
-import { mirrorPodAnnotation } from '../model/names.ts';
+import { disposableVolumesAnnotation, mirrorPodAnnotation } from '../model/names.ts';
 import type { EtcdMember, PodView } from '../model/observed.ts';
 import { fields, instant, isTrue, items, text, texts } from './raw.ts';
 
@@ -7,6 +7,8 @@ import { fields, instant, isTrue, items, text, texts } from './raw.ts';
 export function podView(raw: unknown): PodView {
   const metadata = fields(raw, 'metadata');
   const labels = texts(raw, 'metadata', 'labels');
+  const annotations = texts(raw, 'metadata', 'annotations');
+  const disposable = (annotations[disposableVolumesAnnotation] ?? '').split(',').map((name) => name.trim());
   return {
     namespace: text(metadata, 'namespace'),
     name: text(metadata, 'name'),
@@ -15,8 +17,10 @@ export function podView(raw: unknown): PodView {
     phase: text(fields(raw, 'status'), 'phase'),
     ready: isTrue(raw, 'Ready'),
     owner: controller(raw),
-    mirror: Object.hasOwn(texts(raw, 'metadata', 'annotations'), mirrorPodAnnotation),
-    localData: items(raw, 'spec', 'volumes').some(isOnDisk),
+    mirror: Object.hasOwn(annotations, mirrorPodAnnotation),
+    localData: items(raw, 'spec', 'volumes').some(
+      (volume) => isOnDisk(volume) && !disposable.includes(text(volume, 'name')),
+    ),
     terminatingSince: instant(metadata, 'deletionTimestamp'),
     virtualMachine: virtualMachine(labels),
   };

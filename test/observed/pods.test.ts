@@ -45,6 +45,22 @@ describe('podView', () => {
     expect(podView(pod({ spec: { volumes: [{ name: 'v', configMap: { name: 'c' } }] } })).localData).toBe(false);
   });
 
+  it('does not count the volumes that a pod calls disposable', () => {
+    const spec = {
+      volumes: [
+        { name: 'cache', emptyDir: {} },
+        { name: 'tmp', emptyDir: { sizeLimit: '1Gi' } },
+      ],
+    };
+    const saying = (names: string): boolean => {
+      const annotations = { 'cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes': names };
+      return podView(pod({ spec }, { annotations })).localData;
+    };
+    expect(saying('cache, tmp')).toBe(false);
+    expect(saying('cache')).toBe(true);
+    expect(saying('')).toBe(true);
+  });
+
   it('names the virtual machine of a launcher pod', () => {
     const labels = { 'kubevirt.io': 'virt-launcher', 'vm.kubevirt.io/name': 'db' };
     expect(podView(pod({}, { labels })).virtualMachine).toBe('db');
