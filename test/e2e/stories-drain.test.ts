@@ -1,32 +1,18 @@
 // Draining on a real API server: budgets that block and free, two budgets on one pod, a cordon of somebody else.
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { createBudget, startDeployment } from '../lab/workloads.ts';
-import { policy, request, Stage, workNamespace, type SeenStatus, type Story } from './story.ts';
+import { stands } from './seen.ts';
+import { openStage, workNamespace } from './stage.ts';
+import { policy, request } from './wishes.ts';
 
-let stage: Stage;
-let story: Story | undefined;
-beforeAll(async () => {
-  stage = await Stage.open();
-});
-afterEach(async () => {
-  const ending = story;
-  story = undefined;
-  await ending?.end();
-});
-afterAll(() => stage.close());
+const on = openStage();
 
 const budgets = `/apis/policy/v1/namespaces/${workNamespace}/poddisruptionbudgets`;
 
-/** True when some node stands in this phase with this reason. */
-const stands =
-  (phase: string, reason: string) =>
-  (status: SeenStatus): boolean =>
-    status.nodes.some((node) => node.phase === phase && node.reason === reason);
-
 it('waits for a budget before it cordons, names it, and goes on when there is room', async () => {
-  story = await stage.story({ count: 3 });
+  const story = await on.tell({ count: 3 });
   const web = { namespace: workNamespace, name: 'web', replicas: 2, spread: true };
-  await startDeployment(stage.plane.admin, { ...web, budget: { minAvailable: 2 } });
+  await startDeployment(on.stage.plane.admin, { ...web, budget: { minAvailable: 2 } });
   story.oakum();
   story.commit({ 'clusters/prod/policy.yaml': policy(), ...request('first') });
   const blocked = await story.says('a node is blocked by the budget', stands('Cordoning', 'DisruptionBlocked'));
@@ -38,7 +24,7 @@ it('waits for a budget before it cordons, names it, and goes on when there is ro
   );
   expect(await story.cordoned()).toEqual([]);
 
-  await stage.plane.admin.patch(`${budgets}/web`, { spec: { minAvailable: 1 } });
+  await on.stage.plane.admin.patch(`${budgets}/web`, { spec: { minAvailable: 1 } });
   await story.runIs('Succeeded');
   for (const name of story.lights.nodes.keys()) {
     expect(story.patch.installs(name)).toBe(1);
@@ -49,23 +35,23 @@ it('waits for a budget before it cordons, names it, and goes on when there is ro
 });
 
 it('says that a pod has two budgets, which the eviction API refuses for ever, until a person mends that', async () => {
-  story = await stage.story({ count: 2 });
+  const story = await on.tell({ count: 2 });
   const web = { namespace: workNamespace, name: 'web', replicas: 1, budget: { maxUnavailable: 1 } };
-  await startDeployment(stage.plane.admin, web);
-  await createBudget(stage.plane.admin, workNamespace, 'second', { app: 'web' }, { maxUnavailable: 1 });
+  await startDeployment(on.stage.plane.admin, web);
+  await createBudget(on.stage.plane.admin, workNamespace, 'second', { app: 'web' }, { maxUnavailable: 1 });
   story.oakum();
   story.commit({ 'clusters/prod/policy.yaml': policy(), ...request('first') });
   const blocked = await story.says('the two budgets are named', stands('Cordoning', 'TwoBudgets'));
   expect(blocked.nodes.find((node) => node.phase === 'Cordoning')?.message).toMatch(/work\/web-.*second/);
   expect(await story.cordoned()).toEqual([]);
-  await stage.plane.admin.delete(`${budgets}/second`);
+  await on.stage.plane.admin.delete(`${budgets}/second`);
   await story.runIs('Succeeded');
   expect(await story.cordoned()).toEqual([]);
 });
 
 it('leaves the cordon of somebody else as it was', async () => {
-  story = await stage.story({ count: 2 });
-  await stage.plane.admin.patch('/api/v1/nodes/light-001', { spec: { unschedulable: true } });
+  const story = await on.tell({ count: 2 });
+  await on.stage.plane.admin.patch('/api/v1/nodes/light-001', { spec: { unschedulable: true } });
   story.oakum();
   story.commit({ 'clusters/prod/policy.yaml': policy(), ...request('first') });
   const status = await story.runIs('Succeeded');

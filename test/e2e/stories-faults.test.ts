@@ -1,52 +1,43 @@
 // What goes wrong on nodes and Jobs, on a real API server: the way out is said, and nothing is called done that is not.
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { policy, request, Stage, type Story } from './story.ts';
+import { expect, it } from 'vitest';
+import { openStage } from './stage.ts';
+import { policy, request } from './wishes.ts';
 
-let stage: Stage;
-let story: Story | undefined;
-beforeAll(async () => {
-  // A node that is silent is judged lost after 22 s instead of 50 s.
-  stage = await Stage.open({ extraFlags: { controllers: ['--node-monitor-grace-period=22s'] } });
-});
-afterEach(async () => {
-  const ending = story;
-  story = undefined;
-  await ending?.end();
-});
-afterAll(() => stage.close());
+// A node that is silent is judged lost after 22 s instead of 50 s.
+const on = openStage({ extraFlags: { controllers: ['--node-monitor-grace-period=22s'] } });
 
 const jobs = '/apis/batch/v1/namespaces/os-patch/jobs';
 
 it('goes on with the others when a node is deleted in the middle', async () => {
-  story = await stage.story({ count: 3 });
+  const story = await on.tell({ count: 3 });
   story.patch.system('light-001').durationMs = { patch: 20_000 };
   story.oakum();
   story.commit({ 'clusters/prod/policy.yaml': policy(), ...request('first') });
-  await story.until('light-001 is being patched', async () => (await story?.jobs('patch'))?.length === 1);
+  await story.until('light-001 is being patched', async () => (await story.jobs('patch'))?.length === 1);
   await story.lights.node('light-001').remove();
   const status = await story.runIs('Succeeded');
   expect(status.nodes.map((node) => node.name)).toEqual(['light-002', 'light-003']);
   expect(status.runs[0]?.message).toMatch(/^2 patched/);
   for (const name of ['light-002', 'light-003']) expect(story.patch.installs(name)).toBe(1);
   await story.until('no Job is left that works on the node that is gone', async () => {
-    const left = await stage.plane.admin.get<{ items: { status?: { active?: number } }[] }>(jobs);
+    const left = await on.stage.plane.admin.get<{ items: { status?: { active?: number } }[] }>(jobs);
     return left.items.every((job) => (job.status?.active ?? 0) === 0);
   });
 });
 
 it('attaches to the work again when its Job is deleted by hand', async () => {
-  story = await stage.story({ count: 1 });
+  const story = await on.tell({ count: 1 });
   story.patch.system('light-001').durationMs = { patch: 4_000 };
   story.oakum();
   story.commit({ 'clusters/prod/policy.yaml': policy(), ...request('first') });
   await story.until('the patch Job has a running pod', async () => {
-    const { items } = await stage.plane.admin.get<{ items: { status?: { ready?: number } }[] }>(
+    const { items } = await on.stage.plane.admin.get<{ items: { status?: { ready?: number } }[] }>(
       `${jobs}?labelSelector=oakum.dev/step%3Dpatch`,
     );
     return items.some((job) => job.status?.ready === 1);
   });
   const [job] = await story.jobs('patch');
-  await stage.plane.admin.delete(`${jobs}/${job?.metadata.name ?? ''}?propagationPolicy=Background`);
+  await on.stage.plane.admin.delete(`${jobs}/${job?.metadata.name ?? ''}?propagationPolicy=Background`);
   await story.runIs('Succeeded');
   expect(story.patch.installs('light-001')).toBe(1);
   expect(story.patch.rebootsAsked('light-001')).toBe(1);
@@ -54,9 +45,9 @@ it('attaches to the work again when its Job is deleted by hand', async () => {
 });
 
 it('says why a Job never gets a pod, and leaves the node as it was', async () => {
-  story = await stage.story({ count: 1 });
+  const story = await on.tell({ count: 1 });
   const level = (enforce: string): Promise<unknown> =>
-    stage.plane.admin.patch('/api/v1/namespaces/os-patch', {
+    on.stage.plane.admin.patch('/api/v1/namespaces/os-patch', {
       metadata: { labels: { 'pod-security.kubernetes.io/enforce': enforce } },
     });
   await level('baseline');
@@ -72,17 +63,14 @@ it('says why a Job never gets a pod, and leaves the node as it was', async () =>
     expect(`${node?.reason}: ${node?.message}`).toMatch(/JobNotStarting: .*violates PodSecurity "baseline/);
     expect(story.witness.sightings).toEqual([]);
     expect(story.patch.calls).toEqual([]);
-    await story.until(
-      'the Job that could not start is gone',
-      async () => (await story?.jobs('download'))?.length === 0,
-    );
+    await story.until('the Job that could not start is gone', async () => (await story.jobs('download'))?.length === 0);
   } finally {
     await level('privileged');
   }
 });
 
 it('keeps a node out whose package failed to configure, and stops at maxFailures', async () => {
-  story = await stage.story({ count: 2 });
+  const story = await on.tell({ count: 2 });
   story.patch.system('light-001').faults.push({ mode: 'patch', code: 'SCRIPT_FAILED', times: 9 });
   story.oakum();
   story.commit({ 'clusters/prod/policy.yaml': policy(), ...request('first') });
@@ -103,14 +91,14 @@ it('keeps a node out whose package failed to configure, and stops at maxFailures
 });
 
 it('stops the run when a node does not come back from its reboot', async () => {
-  story = await stage.story({ count: 2 });
+  const story = await on.tell({ count: 2 });
   story.patch.system('light-001').comesBack = false;
   story.oakum();
   story.commit({
     'clusters/prod/policy.yaml': policy({ rollout: { maxFailures: 5 } }),
     ...request('first'),
   });
-  const status = await story.runIs('Paused', 110_000);
+  const status = await story.runIs('Paused');
   expect(status.runs[0]).toMatchObject({ state: 'Paused', reason: 'NotRejoined' });
   expect(status.nodes).toMatchObject([
     { name: 'light-001', phase: 'Quarantined', reason: 'NotRejoined' },

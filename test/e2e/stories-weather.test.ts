@@ -1,22 +1,15 @@
 // Bad weather on a real control plane: the API server and etcd fail in the middle, and the end is the same.
 import { request as httpsRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ownNamespace } from '../../reconciler/model/names.ts';
 import type { ControlPlanePower } from '../lab/control-plane.ts';
-import { policy, provenOnce, randomFrom, request, serviceAccount, Stage, type Story } from './story.ts';
+import { serviceAccount } from './account.ts';
+import { randomFrom } from './random.ts';
+import { openStage } from './stage.ts';
+import { policy, request } from './wishes.ts';
 
-let stage: Stage;
-let story: Story | undefined;
-beforeAll(async () => {
-  stage = await Stage.open();
-});
-afterEach(async () => {
-  const ending = story;
-  story = undefined;
-  await ending?.end();
-});
-afterAll(() => stage.close());
+const on = openStage();
 
 const weather: readonly {
   readonly name: string;
@@ -48,25 +41,25 @@ const weather: readonly {
 describe('in the middle of a run', () => {
   for (const { name, nodes, blow } of weather)
     it(name, async ({ skip }) => {
-      const { power } = stage.plane;
+      const { power } = on.stage.plane;
       if (power === undefined) return skip('this control plane is not ours to break');
-      story = await stage.story({ count: nodes });
+      const story = await on.tell({ count: nodes });
       story.oakum();
       story.commit({ 'clusters/prod/policy.yaml': policy(), ...request('first') });
       await story.until(
         'a node is being patched',
-        () => story?.patch.calls.some((call) => call.mode === 'patch') === true,
+        () => story.patch.calls.some((call) => call.mode === 'patch') === true,
       );
       story.apiServerStarts = true;
       await blow(power);
-      await story.runIs('Succeeded', 240_000);
-      await provenOnce(story);
+      await story.runIs('Succeeded', 420_000);
+      await story.provenOnce();
       expect(story.witness.mostOut()).toBe(1);
     });
 
   it('the API server throttles Oakum for as long as the run lasts', async ({ skip }) => {
-    if (stage.plane.power === undefined) return skip('a foreign cluster is not ours to throttle');
-    story = await stage.story({ count: 2 });
+    if (on.stage.plane.power === undefined) return skip('a foreign cluster is not ours to throttle');
+    const story = await on.tell({ count: 2 });
     const holding = await startThrottling();
     try {
       story.oakum();
@@ -74,12 +67,12 @@ describe('in the middle of a run', () => {
         'clusters/prod/policy.yaml': policy({ rollout: { concurrency: 2 } }),
         ...request('first'),
       });
-      await story.runIs('Succeeded', 240_000);
+      await story.runIs('Succeeded', 420_000);
     } finally {
       await holding.stop();
     }
     expect(holding.refused()).toBeGreaterThan(10);
-    await provenOnce(story);
+    await story.provenOnce();
     expect(story.witness.mostOut()).toBeLessThanOrEqual(2);
   });
 });
@@ -89,7 +82,7 @@ describe('in the middle of a run', () => {
  * that a third user of the same level got: a witness that requests were turned away.
  */
 async function startThrottling(): Promise<{ refused(): number; stop(): Promise<void> }> {
-  const { admin } = stage.plane;
+  const { admin } = on.stage.plane;
   const flows = '/apis/flowcontrol.apiserver.k8s.io/v1';
   const limits = { nominalConcurrencyShares: 0, lendablePercent: 0, borrowingLimitPercent: 0 };
   await admin.create(`${flows}/prioritylevelconfigurations`, {
@@ -109,7 +102,7 @@ async function startThrottling(): Promise<{ refused(): number; stop(): Promise<v
       ],
     },
   });
-  const access = await stage.plane.serviceAccountAccess(ownNamespace, serviceAccount);
+  const access = await on.stage.plane.serviceAccountAccess(ownNamespace, serviceAccount);
   const metrics = async (): Promise<number> => {
     const text = String((await admin.request('GET', '/metrics')).body);
     const lines = text.split('\n').filter((line) => /rejected_requests_total\{.*"one-seat"/.test(line));

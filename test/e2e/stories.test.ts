@@ -1,22 +1,13 @@
 // The main job on a real API server: a commit, patched nodes, status in Git; and what holds it, with Oakum as a process of its own.
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { policy, request, Stage, type Story } from './story.ts';
+import { describe, expect, it } from 'vitest';
+import { openStage } from './stage.ts';
+import { policy, request } from './wishes.ts';
 
-let stage: Stage;
-let story: Story | undefined;
-beforeAll(async () => {
-  stage = await Stage.open();
-});
-afterEach(async () => {
-  const ending = story;
-  story = undefined;
-  await ending?.end();
-});
-afterAll(() => stage.close());
+const on = openStage();
 
 describe('the main job', () => {
   it('patches and reboots every node that a request asks for, and says so in Git and on the nodes', async () => {
-    story = await stage.story({ count: 2 });
+    const story = await on.tell({ count: 2 });
     story.oakum();
     story.commit({ 'clusters/prod/policy.yaml': policy() }, 'a policy');
     const idle = await story.says('both nodes wait for a request', (status) =>
@@ -56,11 +47,11 @@ describe('the main job', () => {
   });
 
   it('reads well with kubectl, while a node is under way and after', async () => {
-    story = await stage.story({ count: 2 });
+    const story = await on.tell({ count: 2 });
     story.patch.system('light-001').durationMs = { patch: 4_000 };
     story.oakum();
     story.commit({ 'clusters/prod/policy.yaml': policy(), ...request('first') });
-    await story.until('the patch Job runs', async () => (await story?.jobs('patch'))?.length === 1);
+    await story.until('the patch Job runs', async () => (await story.jobs('patch'))?.length === 1);
     const columns = ['get', 'nodes', '-L', 'oakum.dev/run,oakum.dev/phase'];
     const during = await story.kubectl(...columns);
     await story.runIs('Succeeded');
@@ -88,13 +79,11 @@ describe('the main job', () => {
   });
 
   it('starts by the clock within the minute that the schedule names', async () => {
-    story = await stage.story({ count: 1 });
+    const story = await on.tell({ count: 1 });
     story.oakum();
     story.commit({ 'clusters/prod/policy.yaml': policy({ schedule: { cron: '* * * * *', timeZone: 'UTC' } }) });
-    const status = await story.says(
-      'a scheduled run has patched the node',
-      (one) => one.runs.some((run) => run.id.endsWith('-schedule') && run.state === 'Succeeded'),
-      90_000,
+    const status = await story.says('a scheduled run has patched the node', (one) =>
+      one.runs.some((run) => run.id.endsWith('-schedule') && run.state === 'Succeeded'),
     );
     const run = status.runs.find((one) => one.state === 'Succeeded');
     expect(run?.id).toMatch(/^\d{8}-\d{4}00-schedule$/);
@@ -105,7 +94,7 @@ describe('the main job', () => {
 
 describe('what holds', () => {
   it('waits under a FREEZE file, says so, and goes on when it is taken away', async () => {
-    story = await stage.story({ count: 1 });
+    const story = await on.tell({ count: 1 });
     story.oakum();
     story.commit({ 'clusters/prod/policy.yaml': policy(), FREEZE: '', ...request('first') });
     const frozen = await story.says('the run is held by the freeze', (status) =>
@@ -119,7 +108,7 @@ describe('what holds', () => {
   });
 
   it('does nothing while a file is wrong, and names the place', async () => {
-    story = await stage.story({ count: 1 });
+    const story = await on.tell({ count: 1 });
     story.oakum();
     const broken = policy().replace('"concurrency"', '"concurency"');
     const commit = story.commit({ 'clusters/prod/policy.yaml': broken, ...request('first') });
@@ -134,15 +123,15 @@ describe('what holds', () => {
   });
 
   it('acts once where two run, and the other takes over when the first is killed', async () => {
-    story = await stage.story({ count: 2 });
+    const story = await on.tell({ count: 2 });
     const [one, two] = [story.oakum(), story.oakum()];
     await story.until('one of the two holds the Lease', () => /the Lease is ours/.test(one.log() + two.log()));
     story.commit({ 'clusters/prod/policy.yaml': policy(), ...request('first') });
-    await story.until('a node is being patched', async () => (await story?.jobs('patch'))?.length === 1);
+    await story.until('a node is being patched', async () => (await story.jobs('patch'))?.length === 1);
     const [active, idle] = /the Lease is ours/.test(one.log()) ? [one, two] : [two, one];
     expect(idle.log()).not.toContain('"action"');
     await active.kill();
-    await story.runIs('Succeeded', 90_000);
+    await story.runIs('Succeeded');
     expect(idle.log()).toContain('the Lease is ours');
     for (const name of ['light-001', 'light-002']) {
       expect(story.patch.installs(name)).toBe(1);

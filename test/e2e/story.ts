@@ -1,207 +1,56 @@
-// The stage of an end-to-end story: a real API server, light nodes, a real Git server, and Oakum as a process of its own.
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+// One end-to-end story: a real Git server, Oakum as a process of its own, and what can be seen of it in Git and in the cluster.
+import { execFile } from 'node:child_process';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
 import { parse } from 'yaml';
-import { rights } from '../../reconciler/adapters/kubernetes-rights.ts';
-import { ownNamespace } from '../../reconciler/model/names.ts';
-import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from '../lab/control-plane.ts';
-import { renderKubeconfig } from '../lab/kubeconfig.ts';
-import { startLightNodes, type LightNodes, type LightNodesOptions } from '../lab/light-nodes.ts';
-import { createPatchProgram, type PatchProgram, type PatchProgramOptions } from '../lab/patch-program.ts';
+import type { ControlPlane } from '../lab/control-plane.ts';
+import type { LightNodes } from '../lab/light-nodes.ts';
+import type { PatchProgram } from '../lab/patch-program.ts';
 import { until } from '../lab/wait.ts';
-import { startWitness, type Witness } from '../lab/witness.ts';
-import { ensureNamespace } from '../lab/workloads.ts';
-import { commitFiles, git, startGitServer, type GitServer } from '../support/git-server.ts';
+import type { Witness } from '../lab/witness.ts';
+import { commitFiles, git, type GitServer } from '../support/git-server.ts';
+import { runOakum, startOakum, type OakumAnswer, type OakumProcess } from './process.ts';
+import type { SeenJob, SeenNode, SeenStatus } from './seen.ts';
+import { fleet } from './wishes.ts';
 
-const main = fileURLToPath(new URL('../../reconciler/main.ts', import.meta.url));
-export const serviceAccount = 'oakum';
-/** Where the ordinary work of a story runs. */
-export const workNamespace = 'work';
+/** Waits of stories: long enough for a machine that is three times slower. */
+const statusMs = 180_000;
+const factMs = 90_000;
 
-type Fields = Readonly<Record<string, unknown>>;
-
-/** A policy that lets a story be told in seconds. */
-export function policy(
-  spec: {
-    readonly reboot?: Fields;
-    readonly drain?: Fields;
-    readonly rollout?: Fields;
-    readonly schedule?: Fields;
-  } = {},
-): string {
-  const quick = {
-    ...spec,
-    reboot: { when: 'ifRequired', returnTimeout: '60s', stableFor: '1s', ...spec.reboot },
-    drain: { timeout: '60s', ...spec.drain },
-    rollout: { concurrency: 1, soak: '0s', canary: null, maxFailures: 1, ...spec.rollout },
-  };
-  return `${JSON.stringify({ apiVersion: 'oakum.dev/v1alpha1', kind: 'PatchPolicy', metadata: { name: 'prod' }, spec: quick }, null, 2)}\n`;
-}
-
-/** A request, as a user writes it. */
-export function request(name: string, spec: Fields = {}): Readonly<Record<string, string>> {
-  return {
-    [`clusters/prod/requests/${name}.yaml`]: `apiVersion: oakum.dev/v1alpha1\nkind: PatchRequest\nmetadata: { name: ${name} }\nspec: ${JSON.stringify({ reason: 'a story', ...spec })}\n`,
-  };
-}
-
-/** Settings of the whole repository: status comes to Git as soon as there is news. */
-const fleet = `apiVersion: oakum.dev/v1alpha1\nkind: Fleet\nmetadata: { name: story }\nspec: { status: { interval: 5s } }\n`;
-
-/** What `clusters/prod/status.yaml` says, as far as stories look. */
-export interface SeenStatus {
-  readonly observedCommit: string;
-  readonly nodes: readonly {
-    readonly name: string;
-    readonly phase: string;
-    readonly reason: string;
-    readonly message: string;
-  }[];
-  readonly runs: readonly {
-    readonly id: string;
-    readonly state: string;
-    readonly reason: string;
-    readonly message: string;
-  }[];
-  readonly requests: readonly {
-    readonly name: string;
-    readonly state: string;
-    readonly reason: string;
-    readonly message: string;
-  }[];
-}
-
-/** A Node, as far as stories look. */
-export interface SeenNode {
-  readonly metadata: {
-    readonly name: string;
-    readonly uid: string;
-    readonly labels: Readonly<Record<string, string>>;
-    readonly annotations: Readonly<Record<string, string>>;
-  };
-  readonly spec: { readonly unschedulable?: boolean };
-}
-
-/** A Job, as far as stories look. */
-export interface SeenJob {
-  readonly metadata: { readonly name: string; readonly annotations: Readonly<Record<string, string>> };
-}
-
-/** One Oakum process. */
-export interface OakumProcess {
-  readonly child: ChildProcess;
-  /** Everything it logged so far. */
-  log(): string;
-  /** kill -9. */
-  kill(): Promise<void>;
-  /** SIGTERM; the answer is the exit code. */
-  stop(): Promise<number | null>;
-}
-
-/** Everything that a story needs, started once for a file of stories. */
-export class Stage {
+/** What a story is made of. */
+export interface StoryProps {
   readonly plane: ControlPlane;
+  /** File with the way in that Oakum uses. */
   readonly kubeconfig: string;
-  private readonly folder: string;
-
-  private constructor(plane: ControlPlane, kubeconfig: string, folder: string) {
-    this.plane = plane;
-    this.kubeconfig = kubeconfig;
-    this.folder = folder;
-  }
-
-  /** Starts the control plane, with a ServiceAccount that has the documented rights and no others. */
-  static async open(options: ControlPlaneOptions = {}): Promise<Stage> {
-    const plane = await startControlPlane(options);
-    await ensureNamespace(plane.admin, 'os-patch', 'privileged');
-    await ensureNamespace(plane.admin, ownNamespace);
-    await ensureNamespace(plane.admin, workNamespace);
-    await grant(plane);
-    const access = await plane.serviceAccountAccess(ownNamespace, serviceAccount, 7200);
-    const folder = mkdtempSync(join(tmpdir(), 'oakum-story-'));
-    const kubeconfig = join(folder, 'kubeconfig');
-    writeFileSync(kubeconfig, renderKubeconfig(access), { mode: 0o600 });
-    return new Stage(plane, kubeconfig, folder);
-  }
-
-  async close(): Promise<void> {
-    await this.plane.stop();
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  /** A story of its own: fresh nodes, a fresh repository, a fresh ledger. */
-  async story(nodes: Omit<LightNodesOptions, 'program'>, system: PatchProgramOptions = {}): Promise<Story> {
-    const patch = createPatchProgram({
-      durationMs: { download: 150, patch: 250, verify: 100, reboot: 100 },
-      downMs: 400,
-      ...system,
-    });
-    const lights = await startLightNodes(this.plane.admin, { ...nodes, program: patch.program });
-    const gitServer = await startGitServer();
-    const witness = await startWitness(this.plane.admin);
-    const story = new Story(this, lights, patch, gitServer, witness, mkdtempSync(join(this.folder, 'story-')));
-    story.commit({ 'oakum.yaml': fleet }, 'the settings of the fleet');
-    return story;
-  }
-
-  /** Removes what a story left, so that the next one begins on an empty cluster. */
-  async clear(): Promise<void> {
-    const { admin } = this.plane;
-    for (const path of [
-      `/apis/apps/v1/namespaces/${workNamespace}/deployments?propagationPolicy=Background`,
-      `/apis/policy/v1/namespaces/${workNamespace}/poddisruptionbudgets`,
-      '/apis/batch/v1/namespaces/os-patch/jobs?propagationPolicy=Background',
-      '/api/v1/nodes',
-      `/api/v1/namespaces/${ownNamespace}/configmaps`,
-      '/apis/coordination.k8s.io/v1/namespaces/os-patch/leases',
-      '/api/v1/namespaces/default/events',
-    ])
-      await admin.request('DELETE', path);
-    await until('the pods of the story are gone', async () => {
-      let left = 0;
-      for (const namespace of ['os-patch', workNamespace]) {
-        const { items } = await admin.get<{ items: unknown[] }>(`/api/v1/namespaces/${namespace}/pods`);
-        left += items.length;
-        if (items.length > 0)
-          await admin.request('DELETE', `/api/v1/namespaces/${namespace}/pods?gracePeriodSeconds=0`);
-      }
-      return left === 0;
-    });
-  }
+  readonly git: GitServer;
+  /** False when another story began the repository and will end it. */
+  readonly gitIsOurs: boolean;
+  readonly witness: Witness;
+  /** A folder of this story alone. */
+  readonly folder: string;
+  /** Empties the cluster after the story. */
+  readonly clear: () => Promise<void>;
 }
 
 /** One story. */
 export class Story {
-  readonly lights: LightNodes;
-  readonly patch: PatchProgram;
   readonly git: GitServer;
   readonly witness: Witness;
   /** Set where the API server is started in the story: until it has read its roles, it forbids everybody everything. */
   apiServerStarts = false;
-  private readonly stage: Stage;
-  private readonly folder: string;
+  readonly kubeconfig: string;
+  private readonly props: StoryProps;
   private readonly processes: OakumProcess[] = [];
   private caches = 0;
 
-  constructor(
-    stage: Stage,
-    lights: LightNodes,
-    patch: PatchProgram,
-    gitServer: GitServer,
-    witness: Witness,
-    folder: string,
-  ) {
-    this.stage = stage;
-    this.lights = lights;
-    this.patch = patch;
-    this.git = gitServer;
-    this.witness = witness;
-    this.folder = folder;
+  constructor(props: StoryProps) {
+    this.props = props;
+    this.git = props.git;
+    this.witness = props.witness;
+    this.kubeconfig = props.kubeconfig;
+    if (props.gitIsOurs) this.commit({ 'oakum.yaml': fleet }, 'the settings of the fleet');
   }
 
   /** Commits as a user would push; undefined removes a file. */
@@ -209,81 +58,68 @@ export class Story {
     return commitFiles(this.git.repository, 'main', files, { message });
   }
 
-  /** Starts Oakum as a user would: the command line, in a process of its own. */
-  oakum(flags: readonly string[] = []): OakumProcess {
-    const cache = join(this.folder, `cache-${++this.caches}`);
-    const words = [
-      'run',
-      '--repo',
-      this.git.url,
-      '--cluster',
-      'prod',
-      '--kubeconfig',
-      this.stage.kubeconfig,
-      '--cache-dir',
-      cache,
-      '--poll',
-      '1s',
-      '--http-port',
-      '0',
-      '--reboot-delay',
-      '1s',
-      '--retry-delay',
-      '1s',
-      '--job-start-timeout',
-      '20s',
-      ...flags,
-    ];
-    const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let log = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (log += chunk.toString()));
-    const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
-    const running: OakumProcess = {
-      child,
-      log: () => log,
-      kill: async () => {
-        child.kill('SIGKILL');
-        await ended;
-      },
-      stop: async () => {
-        child.kill('SIGTERM');
-        return ended;
-      },
-    };
+  /** Starts the service as a user would: the command line, in a process of its own. Default: as the agent of cluster `prod`. */
+  oakum(flags: readonly string[] = [], where = ['--cluster', 'prod', '--kubeconfig', this.kubeconfig]): OakumProcess {
+    const pace = ['--poll', '1s', '--http-port', '0', '--reboot-delay', '1s', '--retry-delay', '1s'];
+    const running = startOakum([
+      ...['run', '--repo', this.git.url, '--cache-dir', this.newCache()],
+      ...[...where, ...pace, '--job-start-timeout', '20s', ...flags],
+    ]);
     this.processes.push(running);
     return running;
   }
 
+  /** The service as a hub for several clusters: the name of each, and the file with the way in. */
+  hub(clusters: Readonly<Record<string, string>>, flags: readonly string[] = []): OakumProcess {
+    const folder = join(this.props.folder, 'kubeconfigs');
+    mkdirSync(folder, { recursive: true });
+    for (const [name, file] of Object.entries(clusters)) copyFileSync(file, join(folder, `${name}.yaml`));
+    return this.oakum(flags, ['--kubeconfig-dir', folder]);
+  }
+
+  /** Runs another verb on the repository of the story, to its end. */
+  ask(verb: string, ...words: readonly string[]): Promise<OakumAnswer> {
+    return runOakum([verb, ...words, '--repo', this.git.url, '--cache-dir', this.newCache()]);
+  }
+
+  private newCache(): string {
+    return join(this.props.folder, `cache-${++this.caches}`);
+  }
+
   /** What stands on the status branch now; undefined while there is nothing. */
-  async status(): Promise<SeenStatus | undefined> {
+  async status(cluster = 'prod'): Promise<SeenStatus | undefined> {
     try {
-      const text = await git(this.git.repository, 'show', 'oakum/status:clusters/prod/status.yaml');
-      const document = parse(text) as { status: SeenStatus };
-      return document.status;
+      const text = await git(this.git.repository, 'show', `oakum/status:clusters/${cluster}/status.yaml`);
+      return (parse(text) as { status: SeenStatus }).status;
     } catch {
       return undefined;
     }
   }
 
   /** Waits until the status branch says it. */
-  async says(what: string, look: (status: SeenStatus) => boolean, limitMs = 60_000): Promise<SeenStatus> {
+  async says(
+    what: string,
+    look: (status: SeenStatus) => boolean,
+    limitMs = statusMs,
+    cluster = 'prod',
+  ): Promise<SeenStatus> {
     try {
       return await until(
         what,
         async () => {
-          const status = await this.status();
+          const status = await this.status(cluster);
           return status !== undefined && look(status) ? status : undefined;
         },
         limitMs,
         250,
       );
     } catch (error) {
-      throw await this.explained(error);
+      throw await this.explained(error, cluster);
     }
   }
 
-  private async explained(error: unknown): Promise<Error> {
-    const status = await this.status();
+  private async explained(error: unknown, cluster = 'prod'): Promise<Error> {
+    const status = await this.status(cluster);
     const told = { runs: status?.runs, requests: status?.requests, nodes: status?.nodes.slice(0, 8) };
     const tail = this.processes.map((one) => one.log().slice(-4000)).join('\n---\n');
     const what = error instanceof Error ? error.message : String(error);
@@ -291,7 +127,7 @@ export class Story {
   }
 
   /** Waits until something is so; when it never is, the error holds status and log. */
-  async until(what: string, look: () => Promise<boolean> | boolean, limitMs = 30_000): Promise<void> {
+  async until(what: string, look: () => Promise<boolean> | boolean, limitMs = factMs): Promise<void> {
     try {
       await until(what, look, limitMs);
     } catch (error) {
@@ -300,32 +136,32 @@ export class Story {
   }
 
   /** Waits until a run has this state. */
-  runIs(state: string, limitMs = 60_000): Promise<SeenStatus> {
+  runIs(state: string, limitMs = statusMs): Promise<SeenStatus> {
     return this.says(`a run is ${state}`, (status) => status.runs.some((run) => run.state === state), limitMs);
   }
 
   /** The node as the API server has it now. */
   node(name: string): Promise<SeenNode> {
-    return this.stage.plane.admin.get(`/api/v1/nodes/${name}`);
+    return this.props.plane.admin.get(`/api/v1/nodes/${name}`);
   }
 
   /** Names of the nodes that are cordoned now. */
   async cordoned(): Promise<string[]> {
-    const { items } = await this.stage.plane.admin.get<{ items: SeenNode[] }>('/api/v1/nodes');
+    const { items } = await this.props.plane.admin.get<{ items: SeenNode[] }>('/api/v1/nodes');
     return items.filter((node) => node.spec.unschedulable === true).map((node) => node.metadata.name);
   }
 
-  /** The Jobs of one step, oldest first. */
+  /** The Jobs of one step. */
   async jobs(step: string): Promise<SeenJob[]> {
     const path = `/apis/batch/v1/namespaces/os-patch/jobs?labelSelector=oakum.dev/step%3D${step}`;
-    return (await this.stage.plane.admin.get<{ items: SeenJob[] }>(path)).items;
+    return (await this.props.plane.admin.get<{ items: SeenJob[] }>(path)).items;
   }
 
   /** What kubectl prints; throws when it fails. */
   async kubectl(...words: readonly string[]): Promise<string> {
-    const file = join(this.folder, 'admin.kubeconfig');
-    writeFileSync(file, this.stage.plane.kubeconfig(), { mode: 0o600 });
-    const { stdout } = await promisify(execFile)('kubectl', ['--kubeconfig', file, ...words], { timeout: 30_000 });
+    const file = join(this.props.folder, 'admin.kubeconfig');
+    writeFileSync(file, this.props.plane.kubeconfig(), { mode: 0o600 });
+    const { stdout } = await promisify(execFile)('kubectl', ['--kubeconfig', file, ...words], { timeout: factMs });
     return stdout;
   }
 
@@ -339,79 +175,45 @@ export class Story {
     await Promise.all(this.processes.map((one) => one.kill()));
     const log = this.log();
     await this.witness.stop();
-    await this.lights.stop();
-    await this.git.stop();
-    await this.stage.clear();
+    await this.stopNodes();
+    if (this.props.gitIsOurs) await this.git.stop();
+    await this.props.clear();
     const fault = this.apiServerStarts ? /this is a bug/ : /"kind":"denied"|forbidden|this is a bug/;
     const wrong = log.split('\n').filter((line) => fault.test(line));
     if (wrong.length > 0) throw new Error(`Oakum lacked a right, or has a bug:\n${wrong.slice(0, 5).join('\n')}`);
   }
-}
 
-/** What must be true at the end of a story, whatever happened in it: each node once, nobody left cordoned. */
-export async function provenOnce(told: Story): Promise<void> {
-  for (const name of told.lights.nodes.keys()) {
-    expect(told.patch.installs(name), `installs on ${name}`).toBe(1);
-    expect(told.lights.node(name).boots(), `boots of ${name}`).toBe(1);
+  protected async stopNodes(): Promise<void> {
+    // The nodes of this story belong to somebody else.
   }
-  expect(await told.cordoned()).toEqual([]);
 }
 
-/** Numbers in [0, 1) that a seed repeats (mulberry32). */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
+/** A story with light nodes of its own. */
+export class LightStory extends Story {
+  readonly lights: LightNodes;
+  readonly patch: PatchProgram;
 
-/** The ServiceAccount of the documentation, with exactly the rights of `kubernetes-rights.ts`. */
-async function grant(plane: ControlPlane): Promise<void> {
-  const { admin } = plane;
-  const subjects = [{ kind: 'ServiceAccount', name: serviceAccount, namespace: ownNamespace }];
-  await admin.create(`/api/v1/namespaces/${ownNamespace}/serviceaccounts`, {
-    apiVersion: 'v1',
-    kind: 'ServiceAccount',
-    metadata: { name: serviceAccount },
-  });
-  const rule = (right: (typeof rights)[number]): unknown => ({
-    apiGroups: [right.apiGroup],
-    resources: [right.resource],
-    verbs: right.verbs,
-    ...(right.names === undefined ? {} : { resourceNames: right.names }),
-  });
-  const group = 'rbac.authorization.k8s.io';
-  const wide = rights.filter((right) => right.namespace === undefined);
-  await admin.create(`/apis/${group}/v1/clusterroles`, {
-    apiVersion: `${group}/v1`,
-    kind: 'ClusterRole',
-    metadata: { name: 'oakum' },
-    rules: wide.map(rule),
-  });
-  await admin.create(`/apis/${group}/v1/clusterrolebindings`, {
-    apiVersion: `${group}/v1`,
-    kind: 'ClusterRoleBinding',
-    metadata: { name: 'oakum' },
-    roleRef: { apiGroup: group, kind: 'ClusterRole', name: 'oakum' },
-    subjects,
-  });
-  for (const namespace of new Set(rights.flatMap((right) => right.namespace ?? []))) {
-    const rules = rights.filter((right) => right.namespace === namespace).map(rule);
-    await admin.create(`/apis/${group}/v1/namespaces/${namespace}/roles`, {
-      apiVersion: `${group}/v1`,
-      kind: 'Role',
-      metadata: { name: 'oakum' },
-      rules,
-    });
-    await admin.create(`/apis/${group}/v1/namespaces/${namespace}/rolebindings`, {
-      apiVersion: `${group}/v1`,
-      kind: 'RoleBinding',
-      metadata: { name: 'oakum' },
-      roleRef: { apiGroup: group, kind: 'Role', name: 'oakum' },
-      subjects,
-    });
+  constructor(props: StoryProps, lights: LightNodes, patch: PatchProgram) {
+    super(props);
+    this.lights = lights;
+    this.patch = patch;
+  }
+
+  /** Calls of the patch script on one node, in one mode or in all. */
+  calls(node: string, mode?: string): readonly PatchProgram['calls'][number][] {
+    return this.patch.calls.filter((call) => call.node === node && (mode === undefined || call.mode === mode));
+  }
+
+  /** What must be true at the end of a story, whatever happened in it: each of the nodes once, nobody left cordoned. */
+  async provenOnce(names: Iterable<string> = this.lights.nodes.keys()): Promise<void> {
+    for (const name of names) {
+      expect(this.patch.installs(name), `installs on ${name}`).toBe(1);
+      expect(this.lights.node(name).boots(), `boots of ${name}`).toBe(1);
+    }
+    expect(await this.cordoned()).toEqual([]);
+  }
+
+  protected override stopNodes(): Promise<void> {
+    return this.lights.stop();
   }
 }
