@@ -14,6 +14,8 @@ export interface Pace {
   readonly retryMs: number;
 }
 
+/** So long a poll waits for the ledgers of all clusters; then it goes on with those that have answered. */
+const ledgersMs = 5_000;
 /** Longest back-off after passes that failed. */
 const longestRetryMs = 300_000;
 /** An API server that was away, or throttled us, may have nodes of ours cordoned: they are not left waiting for longer than this. */
@@ -35,22 +37,44 @@ export interface ServiceParts {
 
 /** Runs until the signal fires: one loop for the config repository, one for each cluster. */
 export async function runService(parts: ServiceParts, signal: AbortSignal): Promise<void> {
-  const first = parts.clusters[0]?.loop;
-  await Promise.all([pollSource(parts, first, signal), ...parts.clusters.map((one) => runCluster(parts, one, signal))]);
+  await Promise.all([pollSource(parts, signal), ...parts.clusters.map((one) => runCluster(parts, one, signal))]);
 }
 
-async function pollSource(parts: ServiceParts, first: ClusterLoop | undefined, signal: AbortSignal): Promise<void> {
+async function pollSource(parts: ServiceParts, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
-      // Without the ledger it is not known which commit was accepted last, and a rewritten history would pass for a new one.
-      const accepted = await first?.accepted();
-      await parts.source.pull(accepted, signal);
+      await parts.source.pull(await acceptedCommits(parts, signal), signal);
       parts.health('config', undefined);
     } catch (error) {
       parts.health('config', error);
     }
     await parts.clock.sleep(parts.pace.pollMs * (0.9 + 0.2 * parts.random()), signal);
   }
+}
+
+/**
+ * The commit that each cluster accepted last. Without its ledger this is not known, and a rewritten history would pass for a new one: such a
+ * cluster keeps what it has. It does not keep the others from reading a FREEZE. Throws when no ledger can be read.
+ */
+async function acceptedCommits(
+  parts: ServiceParts,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string | undefined>> {
+  const known = new Map<string, string | undefined>();
+  const failed: unknown[] = [];
+  const asked = parts.clusters.map(({ loop }) =>
+    loop.accepted().then(
+      (commit) => known.set(loop.name, commit),
+      (error: unknown) => failed.push(error),
+    ),
+  );
+  const enough = new AbortController();
+  const late = parts.clock.sleep(ledgersMs, AbortSignal.any([signal, enough.signal]));
+  await Promise.race([Promise.all(asked), Promise.all([late, Promise.race(asked)])]);
+  enough.abort();
+  if (known.size === 0 && failed.length > 0) throw failed[0];
+  // A copy: an answer that comes too late counts at the next poll.
+  return new Map(known);
 }
 
 async function runCluster(
@@ -65,7 +89,7 @@ async function runCluster(
     const now = clock.now();
     let wait = pace.restMs;
     try {
-      seen = parts.source.current();
+      seen = parts.source.current(one.loop.name);
       const result = await one.loop.pass(seen, now);
       parts.report(result);
       parts.health(one.loop.name, undefined);
@@ -108,11 +132,12 @@ async function sleepUntilNews(
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, pace, source } = parts;
+  const { name } = one.loop;
   await clock.sleep(Math.min(pace.restMs, wait), signal);
   const left = wait - pace.restMs;
-  if (left <= 0 || signal.aborted || source.current() !== seen) return;
+  if (left <= 0 || signal.aborted || source.current(name) !== seen) return;
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
-  await Promise.race([one.cluster.changed(left, either), source.changed(either), clock.sleep(left, either)]);
+  await Promise.race([one.cluster.changed(left, either), source.changed(name, either), clock.sleep(left, either)]);
   stop.abort();
 }

@@ -19,10 +19,16 @@ const nothingYet: Source = {
   hold: { reason: 'GitUnavailable', message: 'the config repository has not been read yet', until: undefined },
 };
 
-/** Reads the config repository: sync, then files → Desired. A failure keeps what was read before and says so as a Hold. */
+/**
+ * Reads the config repository: sync, then files → Desired. A failure keeps what was read before and says so as a Hold. Each cluster has a
+ * Source of its own, because each has accepted a commit of its own: a tip that does not descend from it holds this cluster, and the others
+ * go on.
+ */
 export class ConfigSource {
-  private source: Source = nothingYet;
-  private readonly waiting = new Set<() => void>();
+  private readonly sources = new Map<string, Source>();
+  /** What the newest commit says, whoever takes it. */
+  private newest: Source = nothingYet;
+  private readonly waiting = new Set<{ readonly cluster: string; readonly wake: () => void }>();
   private readonly git: Pick<Git, 'sync'>;
   private readonly desire: (snapshot: ConfigSnapshot) => Desired;
   private readonly log: Log;
@@ -33,71 +39,85 @@ export class ConfigSource {
     this.log = log;
   }
 
-  current(): Source {
-    return this.source;
+  current(cluster: string): Source {
+    return this.sources.get(cluster) ?? nothingYet;
   }
 
-  /** Resolves when the next look has brought something else than before, or when the signal fires. */
-  changed(signal: AbortSignal): Promise<void> {
+  /** Resolves when the next look has brought something else for this cluster than before, or when the signal fires. */
+  changed(cluster: string, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       if (signal.aborted) return void resolve();
-      const done = (): void => {
-        this.waiting.delete(done);
-        signal.removeEventListener('abort', done);
-        resolve();
+      const waiter = {
+        cluster,
+        wake: (): void => {
+          this.waiting.delete(waiter);
+          signal.removeEventListener('abort', waiter.wake);
+          resolve();
+        },
       };
-      this.waiting.add(done);
-      signal.addEventListener('abort', done);
+      this.waiting.add(waiter);
+      signal.addEventListener('abort', waiter.wake);
     });
   }
 
-  private become(source: Source): void {
-    const same = source.commit === this.source.commit && source.hold?.message === this.source.hold?.message;
-    if (same) return;
-    this.source = source;
-    for (const wake of [...this.waiting]) wake();
+  private become(cluster: string, source: Source): void {
+    const before = this.current(cluster);
+    if (source.commit === before.commit && source.hold?.message === before.hold?.message) return;
+    this.sources.set(cluster, source);
+    for (const waiter of [...this.waiting]) if (waiter.cluster === cluster) waiter.wake();
   }
 
-  /** `after` is the commit accepted last, from the ledger: the tip must descend from it. */
-  async pull(after: string | undefined, signal?: AbortSignal): Promise<Source> {
-    const held = (reason: Hold['reason'], message: string): Source => ({
-      ...this.source,
-      hold: { reason, message, until: undefined },
-    });
+  /** `accepted` has the commit that each cluster accepted last, from its ledger: the tip must descend from it. Others are left as they are. */
+  async pull(accepted: ReadonlyMap<string, string | undefined>, signal?: AbortSignal): Promise<void> {
+    // As a rule all have accepted the same commit, and the remote is asked once.
+    const names = new Map<string | undefined, string[]>();
+    for (const [cluster, commit] of accepted) names.set(commit, [...(names.get(commit) ?? []), cluster]);
+    for (const [after, clusters] of names) {
+      const look = await this.look(after, signal);
+      if (look instanceof AdapterError && !clusters.every((one) => this.current(one).hold?.message === look.message))
+        this.log.warn({ code: look.code, kind: look.kind, clusters }, `config repository: ${look.message}`);
+      for (const cluster of clusters) {
+        if (look instanceof AdapterError) this.hold(cluster, 'GitUnavailable', look.message);
+        else if ('hold' in look) this.become(cluster, look);
+        else this.hold(cluster, look.reason, look.message);
+      }
+    }
+  }
+
+  private hold(cluster: string, reason: Hold['reason'], message: string): void {
+    this.become(cluster, { ...this.current(cluster), hold: { reason, message, until: undefined } });
+  }
+
+  /** One look at the remote for those who accepted `after`: what they may go by, or why they may not. */
+  private async look(after: string | undefined, signal: AbortSignal | undefined): Promise<Look> {
     let result: SyncResult;
     try {
       result = await this.git.sync(signal ? { after, signal } : { after });
     } catch (error) {
       if (!(error instanceof AdapterError)) throw error;
-      if (this.source.hold?.message !== error.message)
-        this.log.warn({ code: error.code, kind: error.kind }, `config repository: ${error.message}`);
-      this.become(held('GitUnavailable', error.message));
-      return this.source;
+      return error;
     }
     switch (result.kind) {
       case 'unchanged':
-      case 'changed': {
-        const { snapshot } = result;
-        if (result.kind === 'changed' || this.source.commit !== snapshot.commit || this.source.desired === undefined) {
-          const desired = this.desire(snapshot);
-          this.become({ commit: snapshot.commit, committedAt: snapshot.committedAt, desired, hold: undefined });
-          this.log.info(
-            { commit: snapshot.commit, files: snapshot.files.size, problems: desired.problems.length },
-            'config read',
-          );
-        } else if (this.source.hold) this.become({ ...this.source, hold: undefined });
-        break;
-      }
+      case 'changed':
+        return this.read(result);
       case 'empty':
-        this.become(held('GitUnavailable', result.message));
-        break;
+        return { reason: 'GitUnavailable', message: result.message };
       case 'rewritten':
-        this.become(held('HistoryRewritten', result.message));
-        break;
+        return { reason: 'HistoryRewritten', message: result.message };
       case 'unknown':
-        this.become(held('HistoryUnknown', result.message));
-        break;
+        return { reason: 'HistoryUnknown', message: result.message };
     }
-    return this.source;
+  }
+
+  private read({ kind, snapshot }: Extract<SyncResult, { readonly snapshot: ConfigSnapshot }>): Source {
+    const { commit, committedAt, files } = snapshot;
+    if (kind === 'unchanged' && this.newest.commit === commit) return this.newest;
+    const desired = this.desire(snapshot);
+    this.newest = { commit, committedAt, desired, hold: undefined };
+    this.log.info({ commit, files: files.size, problems: desired.problems.length }, 'config read');
+    return this.newest;
   }
 }
+
+type Look = AdapterError | Source | { readonly reason: Hold['reason']; readonly message: string };

@@ -30,8 +30,8 @@ export function registerPlan(program: Command): void {
       try {
         const results: PassResult[] = [];
         for (const { loop } of parts.clusters) {
-          await parts.source.pull(await loop.accepted());
-          results.push(await loop.preview(parts.source.current(), now));
+          await parts.source.pull(new Map([[loop.name, await loop.accepted()]]));
+          results.push(await loop.preview(parts.source.current(loop.name), now));
         }
         process.stdout.write(
           flags.output === 'json'

@@ -88,13 +88,13 @@ async function runOnce(flags: GitFlags & ClusterFlags & ServiceFlags): Promise<v
   try {
     for (const { loop, lease } of parts.clusters) {
       await waitForLease(() => lease.held());
-      await parts.source.pull(await loop.accepted());
+      await parts.source.pull(new Map([[loop.name, await loop.accepted()]]));
       for (let passes = 0; passes < 20; passes++) {
-        const result = await loop.pass(parts.source.current(), realClock.now());
+        const result = await loop.pass(parts.source.current(loop.name), realClock.now());
         publisher.offer(result);
         if (!result.acted || result.plan.wakeAt > realClock.now() + 1_000) break;
       }
-      const { hold } = parts.source.current();
+      const { hold } = parts.source.current(loop.name);
       if (hold) {
         process.stderr.write(`oakum: ${hold.reason}: ${hold.message}\n`);
         process.exitCode = 1;
@@ -151,13 +151,17 @@ function healthOf(
       failures.set(name, { count: (failures.get(name)?.count ?? 0) + 1, bug, message });
     },
     healthy: () => ![...failures.values()].some((failure) => failure.bug && failure.count >= 3),
-    ready: () => parts.source.current().desired !== undefined && parts.clusters.every((one) => reached.has(one.name)),
+    ready: () =>
+      parts.clusters.every(({ name }) => parts.source.current(name).desired !== undefined && reached.has(name)),
     explain: () => {
-      const { hold } = parts.source.current();
+      const holds = new Set(parts.clusters.map(({ name }) => parts.source.current(name).hold?.message));
       const told = [...failures].map(
         ([name, failure]) => `${name}: ${failure.message} (${failure.count} times in a row)`,
       );
-      return [...(hold ? [`config repository: ${hold.message}`] : []), ...told].join('\n');
+      return [
+        ...[...holds].flatMap((hold) => (hold === undefined ? [] : [`config repository: ${hold}`])),
+        ...told,
+      ].join('\n');
     },
   };
 }

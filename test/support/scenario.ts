@@ -173,9 +173,9 @@ export class Scenario {
   }
 
   async pass(): Promise<PassResult> {
-    await this.source.pull(await this.loop.accepted());
+    await this.source.pull(new Map([[this.loop.name, await this.loop.accepted()]]));
     const before = this.loop.ledger();
-    const result = await this.loop.pass(this.source.current(), this.clock.now());
+    const result = await this.loop.pass(this.source.current(this.loop.name), this.clock.now());
     checkInvariants(
       {
         now: result.now,
