@@ -14,7 +14,7 @@ import { startLightNodes, type LightNodes } from '../lab/light-nodes.ts';
 import { createPatchProgram } from '../lab/patch-program.ts';
 import { until } from '../lab/wait.ts';
 import { commitFiles, git, startGitServer, type GitServer } from '../support/git-server.ts';
-import { policy, request } from './story.ts';
+import { policy, request } from './wishes.ts';
 
 const main = fileURLToPath(new URL('../../reconciler/main.ts', import.meta.url));
 const release = 'oakum-system';
