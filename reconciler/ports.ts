@@ -167,7 +167,11 @@ export interface Cluster {
 export type ActionResult =
   | { readonly kind: 'done' }
   /** A PodDisruptionBudget (or another 429 of the eviction API) said "not now". */
-  | { readonly kind: 'blocked'; readonly reason: 'DisruptionBudget' | 'TwoBudgets'; readonly message: string }
+  | {
+      readonly kind: 'blocked';
+      readonly reason: 'DisruptionBudget' | 'TwoBudgets' | 'Migration';
+      readonly message: string;
+    }
   /** The object is not there (any more); for most actions that is as good as done. */
   | { readonly kind: 'gone' };
 

@@ -4,6 +4,7 @@ import type { Action, JobManifest } from '../model/action.ts';
 import { AdapterError, assertNever } from '../model/failure.ts';
 import { fieldManager, managedBy, managedByLabel, nodeUidLabel, runLabel, stepLabel } from '../model/names.ts';
 import type { ActionResult } from '../ports.ts';
+import { cancelEvacuation } from './kubernetes-drain.ts';
 import { createHookJob } from './kubernetes-hooks.ts';
 import { cordon, markNode, removeTaint, uncordon } from './kubernetes-nodes.ts';
 import { call, read, refusal, statusOf } from './kubernetes-calls.ts';
@@ -44,6 +45,8 @@ export async function act(context: ActionContext, action: Action): Promise<Actio
       return removeTaint(transport, action.node, action.uid, action.key);
     case 'evict':
       return evict(transport, action);
+    case 'cancelEvacuation':
+      return cancelEvacuation(transport, action);
     case 'deletePod':
       return deletePod(transport, action);
     case 'event':
@@ -148,6 +151,9 @@ async function evict(transport: Transport, action: Extract<Action, { kind: 'evic
   if (response.status === 404 || response.status === 409) return gone;
   const status = statusOf(response.body);
   if (response.status === 429 && status !== undefined) {
+    // KubeVirt answers so, also to a dry run, when it will move (or moves) the machine instead; a descheduler relies on the same words.
+    if (status.message.includes('triggered evacuation of VMI'))
+      return { kind: 'blocked', reason: 'Migration', message: status.message };
     const cause = status.causes.find(({ reason }) => reason === 'DisruptionBudget');
     return { kind: 'blocked', reason: 'DisruptionBudget', message: cause?.message || status.message };
   }

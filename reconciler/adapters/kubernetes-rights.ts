@@ -32,6 +32,38 @@ export const rights: readonly Right[] = [
   },
   { apiGroup: '', resource: 'pods/eviction', verbs: ['create'], why: 'drain' },
   { apiGroup: 'policy', resource: 'poddisruptionbudgets', verbs: ['list'], why: 'say why a drain waits' },
+  {
+    apiGroup: 'storage.k8s.io',
+    resource: 'volumeattachments',
+    verbs: ['list'],
+    why: 'wait for volumes to be detached from a drained node',
+  },
+  { apiGroup: '', resource: 'persistentvolumes', verbs: ['get'], why: 'say whose volume is still attached' },
+  {
+    apiGroup: 'kubevirt.io',
+    resource: 'virtualmachineinstances',
+    verbs: ['list'],
+    why: 'see which virtual machines leave a node',
+  },
+  {
+    apiGroup: 'kubevirt.io',
+    resource: 'virtualmachineinstancemigrations',
+    verbs: ['list'],
+    why: 'say how far their migration is',
+  },
+  {
+    apiGroup: 'subresources.kubevirt.io',
+    resource: 'virtualmachineinstances/evacuate',
+    verbs: ['update'],
+    why: 'take back an evacuation of ours',
+  },
+  // The API server asks for the first part of the subresource, KubeVirt itself for both.
+  {
+    apiGroup: 'subresources.kubevirt.io',
+    resource: 'virtualmachineinstances/evacuate/cancel',
+    verbs: ['update'],
+    why: 'take back an evacuation of ours',
+  },
   { apiGroup: '', resource: 'namespaces', verbs: ['get'], names: ['kube-system'], why: 'the identity of the cluster' },
   {
     apiGroup: '',

@@ -4,10 +4,11 @@ import type { BudgetView, EtcdMember, HookView, JobView, NodeView, PodView } fro
 import type { Clock, Log } from '../ports.ts';
 import { list } from './kubernetes-calls.ts';
 import type { KubeObject } from './kubernetes-calls.ts';
+import type { DrainViews } from './kubernetes-drain.ts';
 import type { Transport } from './kubernetes-transport.ts';
 
 /** How objects of the API become views; `observed/views.ts` has them. The adapter carries the objects and knows no meaning. */
-export interface Views<Facts extends JobIdentity, Pod extends PodIdentity> {
+export interface Views<Facts extends JobIdentity, Pod extends PodIdentity> extends DrainViews {
   nodeView(raw: unknown): NodeView;
   /** True when nothing that a plan could depend on has changed. */
   onlyHeartbeat(before: NodeView, after: NodeView): boolean;

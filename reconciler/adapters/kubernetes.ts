@@ -5,6 +5,7 @@ import { etcdPods, jobNamespace } from '../model/names.ts';
 import type { BudgetView, EtcdMember, JobView, ObserveInterest, PodView, RawCluster } from '../model/observed.ts';
 import type { ActionResult, Cluster } from '../ports.ts';
 import { act } from './kubernetes-actions.ts';
+import { readAttachments, readVirtualMachines } from './kubernetes-drain.ts';
 import { readHooks } from './kubernetes-hooks.ts';
 import { listing, queries } from './kubernetes-source.ts';
 import type { ClusterOptions, Complaint, JobIdentity, Look, PodIdentity } from './kubernetes-source.ts';
@@ -125,12 +126,17 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
           (raw) => budgets.push(views.budgetView(raw)),
           () => (budgets.length = 0),
         );
+      const machines = interest.machinesOn?.length
+        ? await readVirtualMachines(transport, views, interest.machinesOn)
+        : undefined;
       return {
         nodes: [...look.nodes].sort(byKey(({ name }) => name)),
         jobs: (await jobsOf(look)).sort(byKey(({ name }) => name)),
         pods,
         budgets: budgets.sort(byKey(({ namespace: of, name }) => `${of}/${name}`)),
         ...(interest.etcd ? { etcd: await etcd() } : {}),
+        ...(interest.volumesOn?.length ? { volumes: await readAttachments(transport, views, interest.volumesOn) } : {}),
+        ...(machines ? { machines } : {}),
         ...(interest.hooks?.length ? { hooks: await readHooks(transport, views, interest.hooks) } : {}),
         freeze: look.freeze,
         clockSkewMs: look.clockSkewMs,

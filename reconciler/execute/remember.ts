@@ -15,6 +15,8 @@ export const noAnswers: Answers = { evictions: new Map(), refusals: new Map() };
 /** An answer to an eviction is forgotten after this long; it is asked for again long before. */
 const keptMs = 60 * 60_000;
 
+const answerKinds = { DisruptionBudget: 'budget', TwoBudgets: 'two-budgets', Migration: 'migration' } as const;
+
 /** The answers after this pass's outcomes at `now`. */
 export function rememberAnswers(before: Answers, outcomes: readonly Outcome[], now: number): Answers {
   if (outcomes.length === 0) return before;
@@ -28,7 +30,7 @@ export function rememberAnswers(before: Answers, outcomes: readonly Outcome[], n
         const key = evictionKey(action.uid, action.dryRun);
         if (result.kind === 'blocked')
           evictions.set(key, {
-            kind: result.reason === 'TwoBudgets' ? 'two-budgets' : 'budget',
+            kind: answerKinds[result.reason],
             message: result.message,
             at: now,
           });

@@ -42,6 +42,14 @@ export type Action =
       readonly gracePeriodSeconds: number | undefined;
       readonly dryRun: boolean;
     }
+  /** Takes back the evacuation of a virtual machine that an eviction of ours began on this node. */
+  | {
+      readonly kind: 'cancelEvacuation';
+      readonly node: string;
+      readonly namespace: string;
+      /** Name of the VirtualMachineInstance. */
+      readonly machine: string;
+    }
   /** Deletes a pod past its budget; only where the policy says `onTimeout: force`. */
   | {
       readonly kind: 'deletePod';

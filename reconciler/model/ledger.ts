@@ -150,6 +150,10 @@ export interface NodeRecord {
   readonly marked: boolean;
   /** How often a drain ran into its timeout in this run. */
   readonly drainTries: number;
+  /** Pods with volumes were moved: their volumes must be detached before the drain is over. */
+  readonly volumes?: boolean;
+  /** Virtual machines (`NAMESPACE/NAME`) whose evacuation from this node we asked for. */
+  readonly evacuated?: readonly string[];
   /** Hooks that have ended well on this way, as `before/NAME` and `after/NAME`; left out while there are none. */
   readonly hooksDone?: readonly string[];
   /** What the node becomes once it is uncordoned; set before Uncordoning. */

@@ -9,6 +9,10 @@ export interface ObserveInterest {
   readonly budgets: boolean;
   /** Read the pods of etcd. */
   readonly etcd?: boolean;
+  /** Names of nodes whose attached volumes are needed. */
+  readonly volumesOn?: readonly string[];
+  /** Names of nodes whose virtual machines are needed. */
+  readonly machinesOn?: readonly string[];
   /** Names of hooks: their CronJobs and the Jobs that were made from them. */
   readonly hooks?: readonly string[];
 }
@@ -23,6 +27,10 @@ export interface RawCluster {
   readonly budgets: readonly BudgetView[];
   /** Static pods of etcd in kube-system; undefined when they were not read. */
   readonly etcd?: readonly EtcdMember[];
+  /** Attached volumes of the nodes that were asked for; undefined when none was. */
+  readonly volumes?: readonly AttachmentView[];
+  /** Virtual machines of the nodes that were asked for; undefined when none was, or KubeVirt cannot be read. */
+  readonly machines?: readonly VirtualMachineView[];
   /** Hooks that were asked for; undefined when none was. */
   readonly hooks?: HookFacts;
   /** Value of the freeze annotation on the namespace of the Jobs. */
@@ -44,7 +52,7 @@ export interface Observed extends RawCluster {
 }
 
 export interface EvictionAnswer {
-  readonly kind: 'accepted' | 'budget' | 'two-budgets';
+  readonly kind: 'accepted' | 'budget' | 'two-budgets' | 'migration';
   readonly message: string;
   /** When it was asked for, milliseconds since the epoch. */
   readonly at: number;
@@ -111,6 +119,33 @@ export interface PodView {
   readonly terminatingSince: number | undefined;
   /** A KubeVirt virtual machine's pod. */
   readonly virtualMachine: string | undefined;
+  /** Names of the PersistentVolumeClaims that it uses, in its namespace. */
+  readonly claims?: readonly string[];
+}
+
+/** A volume that is attached to a node (VolumeAttachment). */
+export interface AttachmentView {
+  readonly name: string;
+  readonly node: string;
+  /** Name of the PersistentVolume; empty for one that is written inline. */
+  readonly volume: string;
+  /** The claim that the volume is bound to, `NAMESPACE/NAME`; undefined when that is not known. */
+  readonly claim: string | undefined;
+  /** What attaching or detaching it failed with; empty when nothing did. */
+  readonly trouble: string;
+}
+
+/** A virtual machine that runs (VirtualMachineInstance of KubeVirt). */
+export interface VirtualMachineView {
+  readonly namespace: string;
+  readonly name: string;
+  readonly node: string;
+  /** The node that it is being evacuated from; undefined when nobody asked for that. */
+  readonly evacuating: string | undefined;
+  /** The migration that is under way. */
+  readonly migration: { readonly name: string; readonly phase: string } | undefined;
+  /** Why it does not move; empty when nothing is known. */
+  readonly trouble: string;
 }
 
 /** A pod of etcd: where it runs, and whether it is Ready. */

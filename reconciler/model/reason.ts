@@ -150,6 +150,16 @@ const reasonTable = {
     wayOut:
       'Move the data, set `drain.deleteEmptyDirData: true`, or name the volume in the annotation `cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes` of the pod.',
   },
+  WaitingForMigration: {
+    about: 'A virtual machine of KubeVirt leaves the node by live migration.',
+    wayOut:
+      'Wait. The message names the machine and its migration; one that does not get on is seen in `kubectl get virtualmachineinstancemigrations -A`.',
+  },
+  VolumesAttached: {
+    about: 'The pods have left the node, but volumes that they used are still attached to it.',
+    wayOut:
+      'Wait; after `drain.timeout` the drain counts as one that did not end. The message names claim and volume, and what the driver says.',
+  },
   PodsTerminating: {
     about: 'Evicted pods have not ended yet.',
     wayOut: 'Wait for their grace period; the message names them.',

@@ -23,6 +23,9 @@ export function podView(raw: unknown): PodView {
     ),
     terminatingSince: instant(metadata, 'deletionTimestamp'),
     virtualMachine: virtualMachine(labels),
+    claims: items(raw, 'spec', 'volumes')
+      .map((volume) => text(fields(volume, 'persistentVolumeClaim'), 'claimName'))
+      .filter((claim) => claim !== ''),
   };
 }
 

@@ -1,5 +1,6 @@
 // All views together, as the adapter that reads the cluster wants them.
 import { budgetView } from './budgets.ts';
+import { attachmentView, virtualMachineView } from './drain.ts';
 import { hookView } from './hooks.ts';
 import { complaint, jobFacts, jobPod, jobView } from './job.ts';
 import { nodeView, onlyHeartbeat } from './node.ts';
@@ -12,6 +13,8 @@ export const views = {
   podView,
   etcdMember,
   budgetView,
+  attachmentView,
+  virtualMachineView,
   hookView,
   jobFacts,
   jobPod,

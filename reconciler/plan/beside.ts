@@ -109,6 +109,8 @@ export function onTheWay(
     pods: input.observed.pods.get(record.node),
     budgets: input.observed.budgets,
     evictions: input.observed.evictions,
+    volumes: input.observed.volumes,
+    machines: input.observed.machines,
     hooks: input.observed.hooks,
     refusal: input.observed.refusals.get(record.node),
     settings: input.settings,

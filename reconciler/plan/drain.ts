@@ -1,9 +1,10 @@
 // Which pods must leave a node, what holds them, and what to ask the eviction API next.
 import { evictionKey, type Action } from '../model/action.ts';
-import type { BudgetView, EvictionAnswer, PodView } from '../model/observed.ts';
+import type { BudgetView, EvictionAnswer, PodView, VirtualMachineView } from '../model/observed.ts';
 import type { DrainRules } from '../model/policy.ts';
 import type { Reason } from '../model/reason.ts';
 import { matches } from '../model/selector.ts';
+import { machineOf, tellMigration } from './drain-beside.ts';
 
 /** What stands between a node and an empty node. */
 export interface Obstacle {
@@ -42,6 +43,8 @@ export function standingObstacles(
         message: `pod ${name} has no controller that would create it again (drain.force: true evicts it)`,
       });
     }
+    // Of a virtual machine, KubeVirt alone decides: it is moved or shut down, its emptyDir holds nothing that is its own.
+    if (pod.virtualMachine !== undefined) continue;
     if (pod.localData && !rules.deleteEmptyDirData) {
       found.push({
         reason: 'LocalData',
@@ -117,6 +120,7 @@ export function evictionRound(
     readonly retryMs: number;
     readonly dryRun: boolean;
     readonly gracePeriodMs: number | undefined;
+    readonly machines?: readonly VirtualMachineView[] | undefined;
   },
 ): EvictionRound {
   const actions: Action[] = [];
@@ -126,16 +130,13 @@ export function evictionRound(
     if (pod.terminatingSince !== undefined) continue;
     const answer = answers.get(evictionKey(pod.uid, options.dryRun));
     const known = answer !== undefined && answer.at >= options.since ? answer : undefined;
-    if (known?.kind === 'accepted' && options.dryRun) continue;
+    // KubeVirt never lets the pod itself be evicted: that it would move the machine is all that a dry run can tell.
+    if (options.dryRun && (known?.kind === 'accepted' || known?.kind === 'migration')) continue;
     allAccepted = false;
-    if (known && known.kind !== 'accepted') {
-      obstacles.push({
-        reason: known.kind === 'budget' ? 'DisruptionBlocked' : 'TwoBudgets',
-        pod: podName(pod),
-        message: `pod ${podName(pod)}: ${known.message}`,
-      });
-    }
-    if (known && options.now - known.at < options.retryMs) continue;
+    if (known && known.kind !== 'accepted') obstacles.push(obstacle(pod, known, options.machines));
+    // KubeVirt tries again by itself for as long as the machine is marked: it is asked only to see that it still is.
+    const restMs = known?.kind === 'migration' ? 6 * options.retryMs : options.retryMs;
+    if (known && options.now - known.at < restMs) continue;
     actions.push({
       kind: 'evict',
       node,
@@ -147,6 +148,21 @@ export function evictionRound(
     });
   }
   return { actions, obstacles, allAccepted };
+}
+
+function obstacle(pod: PodView, answer: EvictionAnswer, machines: readonly VirtualMachineView[] | undefined): Obstacle {
+  const name = podName(pod);
+  if (answer.kind === 'migration')
+    return {
+      reason: 'WaitingForMigration',
+      pod: name,
+      message: tellMigration(machineOf(pod) ?? name, answer.message, machines),
+    };
+  return {
+    reason: answer.kind === 'two-budgets' ? 'TwoBudgets' : 'DisruptionBlocked',
+    pod: name,
+    message: `pod ${name}: ${answer.message}`,
+  };
 }
 
 /** A few obstacles as one sentence. */

@@ -6,6 +6,7 @@ import type { ObserveInterest, Observed } from '../model/observed.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Hold } from '../model/reason.ts';
 import { moveBootRuns } from './boot-pass.ts';
+import { drainInterest } from './drain-beside.ts';
 import { registerBoots, releaseTaints } from './boot.ts';
 import { needsEtcd } from './etcd.ts';
 import { wantedHooks } from './hooks.ts';
@@ -111,6 +112,7 @@ export function interestOf(ledger: LedgerDocument | undefined): ObserveInterest 
     podsOn: podsOn.sort(),
     budgets: podsOn.length > 0,
     etcd: needsEtcd(ledger),
+    ...drainInterest(ledger),
     ...(hooks.length > 0 ? { hooks } : {}),
   };
 }

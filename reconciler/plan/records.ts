@@ -102,6 +102,8 @@ export function freshRecord(record: NodeRecord, now: number): NodeRecord {
     download: undefined,
     patch: undefined,
     marked: false,
+    volumes: false,
+    ...(record.evacuated ? { evacuated: [] } : {}),
     hooksDone: [],
     outcome: undefined,
   };

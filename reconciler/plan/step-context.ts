@@ -4,7 +4,16 @@ import { jobName } from '../model/digest.ts';
 import type { NodeHistory, NodeRecord, RunRecord } from '../model/ledger.ts';
 import { cordonAnnotation } from '../model/names.ts';
 import type { Step } from '../model/node-phase.ts';
-import type { BudgetView, EvictionAnswer, HookFacts, JobView, NodeView, PodView } from '../model/observed.ts';
+import type {
+  AttachmentView,
+  BudgetView,
+  EvictionAnswer,
+  HookFacts,
+  JobView,
+  NodeView,
+  PodView,
+  VirtualMachineView,
+} from '../model/observed.ts';
 import type { PatchResult } from '../model/patch-result.ts';
 import type { Hold } from '../model/reason.ts';
 import { readResult } from '../model/result-text.ts';
@@ -32,6 +41,10 @@ export interface StepContext {
   readonly pods: readonly PodView[] | undefined;
   readonly budgets: readonly BudgetView[];
   readonly evictions: ReadonlyMap<string, EvictionAnswer>;
+  /** Undefined when the attached volumes were not read in this pass. */
+  readonly volumes: readonly AttachmentView[] | undefined;
+  /** Undefined when the virtual machines were not read in this pass, or cannot be read. */
+  readonly machines: readonly VirtualMachineView[] | undefined;
   /** Undefined when the hooks were not read in this pass. */
   readonly hooks: HookFacts | undefined;
   /** What the API server refused to do for this node, as a sentence. */

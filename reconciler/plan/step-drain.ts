@@ -1,7 +1,9 @@
 // Cordon and drain: ask first without effect, then cordon, then evict, with a limit and a reason for every wait.
 import type { NodeRecord } from '../model/ledger.ts';
+import type { PodView } from '../model/observed.ts';
 import { iso } from '../model/instant.ts';
 import { evictionRound, podName, podsToMove, standingObstacles, tellObstacles } from './drain.ts';
+import { leftAttached, noteEvacuations, tellVolumes } from './drain-beside.ts';
 import { isUnpatched } from './boot.ts';
 import { foreignMaintenance } from './foreign.ts';
 import { enter, isBootRun, waiting, installs } from './records.ts';
@@ -15,7 +17,8 @@ const mostDrains = 3;
  * blocked drain costs nobody a node.
  */
 export function cordoning(context: StepContext): StepResult {
-  const { record, node, now, run, settings } = context;
+  const { node, now, run, settings } = context;
+  let { record } = context;
   const rules = run.spec.policy.drain;
   if (record.cordoned && node.unschedulable && !cordonIsOurs(node)) {
     // Somebody else was faster: our write was refused, and the cordon is theirs to take away.
@@ -34,6 +37,9 @@ export function cordoning(context: StepContext): StepResult {
   if (context.pods === undefined)
     return { record: waiting(record, 'Working', 'pods of the node are being read'), actions: [], until: now };
   const pods = podsToMove(context.pods, rules, settings.jobNamespace);
+  // From here on the machines are read, so that an evacuation that somebody else began is known as theirs.
+  if (record.evacuated === undefined && pods.some((pod) => pod.virtualMachine !== undefined))
+    record = { ...record, evacuated: [] };
   if (pods.length === 0 && isBootRun(run) && isUnpatched(node)) {
     // Nothing is there to be disturbed and the taint keeps it so: a cordon would add nothing.
     return { record: enter(record, 'RebootPending', now, 'has no pods yet and waits to be rebooted'), actions: [] };
@@ -41,7 +47,7 @@ export function cordoning(context: StepContext): StepResult {
   const foreign = foreignMaintenance(node);
   if (foreign) {
     const limit = record.since + rules.timeoutMs;
-    if (now >= limit) return drainTimeout(context, foreign.message);
+    if (now >= limit) return drainTimeout({ ...context, record }, foreign.message);
     return { record: waiting(record, foreign.reason, foreign.message), actions: [], until: limit };
   }
   const standing = standingObstacles(pods, context.budgets, rules);
@@ -55,7 +61,10 @@ export function cordoning(context: StepContext): StepResult {
   const obstacles = [...standing, ...round.obstacles];
   if (obstacles.length > 0 || !round.allAccepted) {
     if (now >= record.since + rules.timeoutMs)
-      return drainTimeout(context, obstacles.length > 0 ? tellObstacles(obstacles) : 'the API server gave no answer');
+      return drainTimeout(
+        { ...context, record },
+        obstacles.length > 0 ? tellObstacles(obstacles) : 'the API server gave no answer',
+      );
     const [first] = obstacles;
     const told = first
       ? waiting(record, first.reason, tellObstacles(obstacles))
@@ -85,12 +94,16 @@ function cordon(context: StepContext): StepResult['actions'][number] {
 
 /** Evicts through the eviction API until no pod is left that has to move. A budget's "no" is a wait, not an error. */
 export function draining(context: StepContext): StepResult {
-  const { record, node, now, run, settings } = context;
+  const { node, now, run, settings } = context;
+  let { record } = context;
   const rules = run.spec.policy.drain;
   if (context.pods === undefined)
     return { record: waiting(record, 'Working', 'pods of the node are being read'), actions: [], until: now };
   const pods = podsToMove(context.pods, rules, settings.jobNamespace);
-  if (pods.length === 0) return drained(context);
+  if (pods.length === 0) return detached(context, context.pods);
+  record = noteEvacuations(record, pods, context.machines);
+  if (record.volumes !== true && pods.some((pod) => (pod.claims ?? []).length > 0))
+    record = { ...record, volumes: true };
   const standing = standingObstacles(pods, context.budgets, rules).filter(
     (obstacle) => obstacle.reason !== 'DisruptionBlocked',
   );
@@ -102,6 +115,7 @@ export function draining(context: StepContext): StepResult {
     retryMs: settings.timing.evictRetryMs,
     dryRun: false,
     gracePeriodMs: rules.gracePeriodMs,
+    machines: context.machines,
   });
   const obstacles = [...standing, ...round.obstacles];
   const limit = record.since + rules.timeoutMs;
@@ -128,7 +142,7 @@ export function draining(context: StepContext): StepResult {
       };
     }
     return drainTimeout(
-      context,
+      { ...context, record },
       obstacles.length > 0 ? tellObstacles(obstacles) : `${pods.length} pods are left: ${some(pods.map(podName))}`,
     );
   }
@@ -140,6 +154,30 @@ export function draining(context: StepContext): StepResult {
       ? waiting(record, 'PodsTerminating', `waits for pods to end: ${some(terminating.map(podName))}`)
       : waiting(record, 'Working', context.refusal ?? `pods are being evicted (${pods.length} left)`);
   return { record: told, actions: round.actions, until: Math.min(limit, now + settings.timing.drainPollMs) };
+}
+
+/** The pods are gone; the volumes that they used must be off the node, too, before it goes down: a driver that is away cannot let go of them. */
+function detached(context: StepContext, pods: readonly PodView[]): StepResult {
+  const { record, node, now, run, settings } = context;
+  if (record.volumes !== true) return drained(context);
+  if (context.volumes === undefined)
+    return {
+      record: waiting(record, 'VolumesAttached', 'its pods are gone; its volumes are being read'),
+      actions: [],
+      until: now,
+    };
+  const left = leftAttached(node.name, context.volumes, pods);
+  if (left.length === 0) return drained(context);
+  const { timeoutMs, onTimeout } = run.spec.policy.drain;
+  const limit = record.since + timeoutMs;
+  const told = tellVolumes(left);
+  if (now < limit)
+    return {
+      record: waiting(record, 'VolumesAttached', told),
+      actions: [],
+      until: Math.min(limit, now + settings.timing.evictRetryMs),
+    };
+  return onTimeout === 'force' && !record.controlPlane ? drained(context) : drainTimeout(context, told);
 }
 
 function drained(context: StepContext): StepResult {

@@ -3,6 +3,7 @@ import type { NodeRecord, RunRecord } from '../model/ledger.ts';
 import { assertNever } from '../model/failure.ts';
 import type { NodePhase } from '../model/node-phase.ts';
 import { meaningOf, type PatchResult } from '../model/patch-result.ts';
+import { evacuationsLeft } from './drain-beside.ts';
 import { callHooks, nextHook } from './hooks.ts';
 import { atEnd, enter, waiting, installs } from './records.ts';
 import { cordoning, draining, held } from './step-drain.ts';
@@ -304,10 +305,21 @@ function afterHooks(context: StepContext): StepResult {
 function uncordoning(context: StepContext): StepResult {
   const { record, node, now } = context;
   const ours = cordonIsOurs(node);
+  const evacuations = evacuationsLeft(record, context.machines, now);
   if (ours) {
-    return { record: record, actions: [{ kind: 'uncordon', node: node.name, uid: node.uid }] };
+    const uncordon = { kind: 'uncordon', node: node.name, uid: node.uid } as const;
+    return { record: record, actions: [uncordon, ...(evacuations?.actions ?? [])] };
   }
-  const { outcome } = record;
+  if (evacuations && now < evacuations.until)
+    return {
+      record: waiting(record, 'WaitingForMigration', `is uncordoned; ${evacuations.note}`),
+      actions: evacuations.actions,
+      until: Math.min(evacuations.until, now + 10_000),
+    };
+  const outcome = record.outcome && {
+    ...record.outcome,
+    message: record.outcome.message + (evacuations ? `; ${evacuations.note}` : ''),
+  };
   const free = { ...record, cordoned: false };
   if (outcome === undefined)
     return { record: atEnd(free, 'Failed', now, 'ScriptFault', 'the outcome of the node was lost'), actions: [] };
@@ -321,6 +333,7 @@ function uncordoning(context: StepContext): StepResult {
         since: now,
         attempt: record.attempt + 1,
         tries: 1,
+        ...(record.evacuated ? { evacuated: [] } : {}),
         outcome: undefined,
       },
       actions: [],

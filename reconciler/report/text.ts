@@ -100,6 +100,8 @@ function tellAction(action: Action): string | undefined {
       return action.dryRun
         ? `ask whether ${action.namespace}/${action.pod} on ${action.node} may be evicted`
         : `evict ${action.namespace}/${action.pod} from ${action.node}`;
+    case 'cancelEvacuation':
+      return `take back the evacuation of virtual machine ${action.namespace}/${action.machine} from ${action.node}`;
     case 'deletePod':
       return `delete ${action.namespace}/${action.pod} on ${action.node} past its budget`;
     case 'putScript':

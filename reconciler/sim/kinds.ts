@@ -63,6 +63,15 @@ export const VOLUME_CLAIMS = resource('', 'v1', 'persistentvolumeclaims', 'Persi
   status: true,
   shortNames: ['pvc'],
 });
+export const VOLUMES = resource('', 'v1', 'persistentvolumes', 'PersistentVolume', {
+  namespaced: false,
+  status: true,
+  shortNames: ['pv'],
+});
+export const VOLUME_ATTACHMENTS = resource('storage.k8s.io', 'v1', 'volumeattachments', 'VolumeAttachment', {
+  namespaced: false,
+  status: true,
+});
 export const EVENTS = resource('', 'v1', 'events', 'Event', { shortNames: ['ev'] });
 export const NEW_EVENTS = resource('events.k8s.io', 'v1', 'events', 'Event', { storage: 'events', shortNames: ['ev'] });
 export const JOBS = resource<Job>('batch', 'v1', 'jobs', 'Job', { status: true });
@@ -107,6 +116,8 @@ export const RESOURCES: readonly Resource[] = [
   SERVICE_ACCOUNTS,
   SERVICES,
   VOLUME_CLAIMS,
+  VOLUMES,
+  VOLUME_ATTACHMENTS,
   EVENTS,
   NEW_EVENTS,
   JOBS,

@@ -556,6 +556,38 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
     expect(await jobSeen(job)).toBeUndefined();
   });
 
+  it('sees what is attached to a node, and by whose claim', async () => {
+    const volume = `${prefix}-pv`;
+    await admin('POST', '/api/v1/persistentvolumes', {
+      apiVersion: 'v1',
+      kind: 'PersistentVolume',
+      metadata: { name: volume },
+      spec: {
+        capacity: { storage: '1Gi' },
+        accessModes: ['ReadWriteOnce'],
+        csi: { driver: 'csi.test', volumeHandle: volume },
+        claimRef: { namespace: 'shop', name: 'data' },
+      },
+    });
+    for (const on of ['here', 'there'])
+      await admin('POST', '/apis/storage.k8s.io/v1/volumeattachments', {
+        apiVersion: 'storage.k8s.io/v1',
+        kind: 'VolumeAttachment',
+        metadata: { name: `${prefix}-${on}` },
+        spec: { attacher: 'csi.test', nodeName: `${prefix}-${on}`, source: { persistentVolumeName: volume } },
+      });
+    const { volumes } = await cluster.observe({ ...nothing, volumesOn: [`${prefix}-here`] });
+    expect(volumes).toEqual([
+      { name: `${prefix}-here`, node: `${prefix}-here`, volume, claim: 'shop/data', trouble: '' },
+    ]);
+  });
+
+  it('goes on where there is no KubeVirt', async () => {
+    expect(await cluster.observe({ ...nothing, machinesOn: ['n1'] })).not.toHaveProperty('machines');
+    const cancel = { kind: 'cancelEvacuation', node: 'n1', namespace: 'shop', machine: 'db' } as const;
+    expect(await cluster.act(cancel)).toEqual({ kind: 'gone' });
+  });
+
   it('makes Jobs of suspended CronJobs, with our variables and its own deadline, and no others', async () => {
     const collection = '/apis/batch/v1/namespaces/oakum-hooks';
     await world.transport.request({

@@ -27,6 +27,7 @@ describe('podView', () => {
       localData: false,
       terminatingSince: undefined,
       virtualMachine: undefined,
+      claims: [],
     });
   });
 

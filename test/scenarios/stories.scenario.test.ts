@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { kernelUpdate, ordinaryUpdates } from '../../reconciler/cli/imitated-cluster.ts';
 import { kuredRebootAnnotation, unpatchedTaint } from '../../reconciler/model/names.ts';
+import { KubeVirt } from '../support/kubevirt.ts';
 import { Scenario } from '../support/scenario.ts';
 
 const minute = 60_000;
@@ -169,6 +170,48 @@ const tales: readonly Tale[] = [
       await scenario.run(hour);
       scenario.world.sim.handle({ method: 'DELETE', path: '/apis/apps/v1/namespaces/default/deployments/batch' });
       scenario.say('— the batch has ended');
+      await scenario.run(2 * hour);
+      return scenario;
+    },
+  },
+  {
+    name: 'virtual machines move, one does not and is left in peace, and a volume is detached late',
+    tell: async () => {
+      const scenario = cluster();
+      const { sim } = scenario.world;
+      const kubevirt = new KubeVirt(sim, (ms, run) => void scenario.clock.after(ms, run));
+      scenario.beside = kubevirt.answer;
+      kubevirt.migrationMs = undefined;
+      kubevirt.add('ledger-db', 'worker-1');
+      sim.create('/api/v1/namespaces/default/pods', {
+        metadata: { name: 'files-0' },
+        spec: {
+          nodeName: 'worker-1',
+          containers: [{ name: 'c', image: 'files' }],
+          volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'data-files-0' } }],
+        },
+      });
+      sim.create('/api/v1/persistentvolumes', {
+        metadata: { name: 'pv-1' },
+        spec: { claimRef: { namespace: 'default', name: 'data-files-0' } },
+      });
+      sim.create('/apis/storage.k8s.io/v1/volumeattachments', {
+        metadata: { name: 'csi-1' },
+        spec: { attacher: 'csi', nodeName: 'worker-1', source: { persistentVolumeName: 'pv-1' } },
+      });
+      scenario.clock.advance(5_000);
+      const request1 = request('now', '{ reason: a story, nodes: [worker-1] }');
+      scenario.commit({
+        ...policy('{ drain: { timeout: 5m, force: true }, rollout: { soak: 0s, canary: null } }'),
+        ...request1,
+      });
+      await scenario.run(8 * minute);
+      scenario.say(`— evacuated now: ${kubevirt.machines.map((one) => one.evacuating ?? 'none').join(', ')}`);
+      kubevirt.migrationMs = 40_000;
+      scenario.say('— the cluster has room for the machine again');
+      await scenario.run(7 * minute);
+      sim.handle({ method: 'DELETE', path: '/apis/storage.k8s.io/v1/volumeattachments/csi-1' });
+      scenario.say('— the volume is detached');
       await scenario.run(2 * hour);
       return scenario;
     },

@@ -16,6 +16,7 @@ import { views } from '../../reconciler/observed/views.ts';
 import { standardTiming, type PlanSettings } from '../../reconciler/plan/input.ts';
 import type { Cluster, ConfigFile, ConfigSnapshot, Ledger } from '../../reconciler/ports.ts';
 import { virtualClock, type VirtualClock } from '../../reconciler/sim/clock.ts';
+import type { KubeVirt } from './kubevirt.ts';
 import { checkInvariants } from './invariants.ts';
 import { someSettings } from './policies.ts';
 import { Killed } from './tiny-world.ts';
@@ -70,6 +71,8 @@ function tellAction(action: Action): string | undefined {
       return `${action.node}: ${action.kind}`;
     case 'removeTaint':
       return `${action.node}: remove taint ${action.key}`;
+    case 'cancelEvacuation':
+      return `${action.node}: cancel the evacuation of ${action.namespace}/${action.machine}`;
     case 'deletePod':
       return `${action.node}: delete ${action.namespace}/${action.pod}`;
     case 'deleteJob':
@@ -90,6 +93,8 @@ export class Scenario {
   readonly transcript: string[] = [];
   /** Called before every action and after every write of the ledger; throws Killed to kill. */
   onEffect: (what: string) => void = () => undefined;
+  /** Answers requests in the API server's place, as a webhook or an aggregated API does. */
+  beside: KubeVirt['answer'] = () => undefined;
   /** How many turns of the event loop the next action waits: answers may come in any order. */
   turns: () => number = () => 0;
   settings: PlanSettings;
@@ -109,7 +114,9 @@ export class Scenario {
   }
 
   private begin(): ClusterLoop {
-    const transport = inProcessTransport(this.world.sim);
+    const transport = inProcessTransport({
+      handle: (request) => this.beside(request) ?? this.world.sim.handle(request),
+    });
     const clock = { now: () => this.clock.now(), sleep: async () => undefined };
     const real = openCluster({ transport, views, clock, log: silentLog, watch: false, random: () => 0.5 });
     const cluster: Cluster = {

@@ -9,12 +9,14 @@ import {
 } from '../../reconciler/model/names.ts';
 import type {
   BudgetView,
+  AttachmentView,
   EtcdMember,
   HookView,
   JobView,
   NodeView,
   ObserveInterest,
   PodView,
+  VirtualMachineView,
   RawCluster,
 } from '../../reconciler/model/observed.ts';
 import { covers } from '../../reconciler/plan/drain.ts';
@@ -67,6 +69,14 @@ export class TinyCluster implements Cluster {
   readonly podsByNode = new Map<string, PodView[]>();
   readonly budgets: BudgetView[] = [];
   etcd: EtcdMember[] = [];
+  /** Volumes that are attached. */
+  volumes: AttachmentView[] = [];
+  /** How long the live migration of a virtual machine takes; undefined: it does not get on. */
+  migrationMs: number | undefined = 30_000;
+  /** KubeVirt can be asked to take an evacuation back. */
+  cancels = true;
+  /** Virtual machines that are evacuated, `NAMESPACE/NAME`, with the node that they leave. */
+  readonly evacuating = new Map<string, string>();
   /** CronJobs in the namespace of hooks. */
   readonly hooks = new Map<string, HookView>();
   /** How the Job of each hook ends: after so long, well or not; undefined: never. */
@@ -215,6 +225,8 @@ export class TinyCluster implements Cluster {
       pods: new Map(interest.podsOn.map((name) => [name, [...(this.podsByNode.get(name) ?? [])]])),
       budgets: interest.budgets ? [...this.budgets] : [],
       ...(interest.etcd ? { etcd: [...this.etcd] } : {}),
+      ...(interest.volumesOn?.length ? { volumes: [...this.volumes] } : {}),
+      ...(interest.machinesOn?.length ? { machines: this.machinesOn(interest.machinesOn) } : {}),
       ...(interest.hooks
         ? { hooks: { cronJobs: new Map(this.hooks), jobs: [...this.hookJobs.values()], unreadable: undefined } }
         : {}),
@@ -236,6 +248,9 @@ export class TinyCluster implements Cluster {
       case 'createJob':
         this.createJob(action);
         return { kind: 'done' };
+      case 'cancelEvacuation':
+        if (this.cancels) this.evacuating.delete(`${action.namespace}/${action.machine}`);
+        return { kind: this.cancels ? 'done' : 'gone' };
       case 'createHookJob':
         this.callHook(action);
         return { kind: 'done' };
@@ -283,6 +298,7 @@ export class TinyCluster implements Cluster {
     const pods = this.podsByNode.get(action.node) ?? [];
     const pod = pods.find((one) => one.uid === action.uid);
     if (!pod) return { kind: 'gone' };
+    if (action.kind === 'evict' && pod.virtualMachine !== undefined) return this.evacuate(action, pods, pod);
     const covering = this.budgets.filter((budget) => covers(budget, pod));
     if (action.kind === 'evict' && covering.length > 1)
       return { kind: 'blocked', reason: 'TwoBudgets', message: 'more than one PodDisruptionBudget' };
@@ -306,6 +322,45 @@ export class TinyCluster implements Cluster {
         ),
     });
     return { kind: 'done' };
+  }
+
+  private machinesOn(nodes: readonly string[]): VirtualMachineView[] {
+    return nodes.flatMap((node) =>
+      (this.podsByNode.get(node) ?? []).flatMap(({ namespace, virtualMachine }) =>
+        virtualMachine === undefined
+          ? []
+          : [
+              {
+                namespace,
+                name: virtualMachine,
+                node,
+                evacuating: this.evacuating.get(`${namespace}/${virtualMachine}`),
+                migration: this.evacuating.has(`${namespace}/${virtualMachine}`)
+                  ? { name: `kubevirt-evacuation-${virtualMachine}`, phase: 'Scheduling' }
+                  : undefined,
+                trouble: '',
+              },
+            ],
+      ),
+    );
+  }
+
+  /** As KubeVirt's webhook: the machine is marked and moves by itself; the pod is never evicted. */
+  private evacuate(action: Extract<Action, { kind: 'evict' }>, pods: PodView[], pod: PodView): ActionResult {
+    const name = `${pod.namespace}/${pod.virtualMachine}`;
+    const message = `Eviction triggered evacuation of VMI "${name}"`;
+    if (!action.dryRun && !this.evacuating.has(name)) {
+      this.evacuating.set(name, action.node);
+      if (this.migrationMs !== undefined)
+        this.timers.push({
+          at: this.now() + this.migrationMs,
+          run: () => {
+            this.evacuating.delete(name);
+            pods.splice(pods.indexOf(pod), 1);
+          },
+        });
+    }
+    return { kind: 'blocked', reason: 'Migration', message };
   }
 
   /** A suspended CronJob of this name. */
