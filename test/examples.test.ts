@@ -23,7 +23,7 @@ test.each(readdirSync(folder))(
         world.cluster.addNode(`worker-${index + 1}`, { zone });
       const plan = await world.pass();
       expect(
-        plan.holds.filter((hold) => hold.reason === 'UnsupportedFeature' || hold.reason === 'ApprovalUnsupported'),
+        plan.holds.filter((hold) => hold.reason === 'UnsupportedFeature' || hold.reason === 'ApprovalUnverifiable'),
       ).toEqual([]);
       expect(plan.nodes.map((node) => node.node)).toEqual(['worker-1', 'worker-2', 'worker-3', 'worker-4']);
       expect(plan.upcoming.length).toBeGreaterThan(0);

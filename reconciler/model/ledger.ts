@@ -1,4 +1,6 @@
 // The ledger: what Oakum must not forget, kept in the cluster and written before the effect.
+import type { AcceptedState } from './accepted-rules.ts';
+import type { ApprovalRecord, Ceiling } from './approval.ts';
 import type { NodePhase } from './node-phase.ts';
 import type { Policy } from './policy.ts';
 import type { PatchResult } from './patch-result.ts';
@@ -15,6 +17,8 @@ export interface LedgerDocument {
   readonly renewed: boolean;
   /** The newest config commit that was accepted. */
   readonly accepted: { readonly commit: string; readonly committedAt: number } | undefined;
+  /** The rules of the commit that was accepted, once there was one. */
+  readonly rules?: AcceptedState;
   /** Newest slot of the schedule that was handled (run, merged or missed), and the schedule it belongs to. */
   readonly slot: { readonly schedule: string; readonly at: number } | undefined;
   /** Requests by name: each acts once. */
@@ -87,6 +91,12 @@ export interface RunRecord {
   readonly spec: RunSpec;
   /** By node name; a node comes in when it is selected. */
   readonly nodes: Readonly<Record<string, NodeRecord>>;
+  /** The slot that the run is for, when it was registered ahead of its time; nothing starts before. */
+  readonly notBefore?: number;
+  /** The most that the proposal of the run asks for; it only grows, so that an approval is not lost for less. */
+  readonly proposal?: Ceiling;
+  /** Who allowed it, while reviews are demanded. */
+  readonly approval?: ApprovalRecord;
   /** Failures that a `resume` has forgiven. */
   readonly forgiven: number;
   /** Set once the archive file is on the status branch. */

@@ -1,4 +1,5 @@
 // Observed: what is in one cluster at one moment, as small views.
+import type { ApprovalReadings } from './approval.ts';
 import type { GateReadings } from './gate.ts';
 
 /** What must be read for this pass beside what is watched anyway. */
@@ -49,6 +50,8 @@ export interface Observed extends RawCluster {
   readonly refusals: ReadonlyMap<string, string>;
   /** What the gates of the policy answered; read only while a run wants to start a node. A gate that is not here is closed. */
   readonly gates?: GateReadings;
+  /** What the forge says about the changes that need an approval; undefined: there is no forge to ask. */
+  readonly approvals?: ApprovalReadings;
 }
 
 export interface EvictionAnswer {

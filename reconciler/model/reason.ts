@@ -65,10 +65,24 @@ const reasonTable = {
     about: 'The run was not approved in time.',
     wayOut: 'Approve the next one earlier, or commit a request.',
   },
-  ApprovalUnsupported: {
+  MergedWithoutApproval: {
     about:
-      'The policy asks for approval mode `review`, which this version cannot verify. Nothing starts rather than starting unapproved.',
-    wayOut: 'Use approval mode `merge` (the protected branch is the approval) until `review` is supported.',
+      'What is on the branch was merged, or pushed, without the approvals that the rules demand. It is not what counts: nothing is done.',
+    wayOut:
+      'Commit it again through a pull request and have it approved before it is merged (a request under another name).',
+  },
+  ApprovalOutdated: {
+    about: 'What was approved is not what would be done now: a file that takes part has changed since.',
+    wayOut: 'Review and merge the renewed proposal, or commit the request again under another name.',
+  },
+  ApprovalUnverifiable: {
+    about: 'Whether enough of the right people approved cannot be found out. Nothing starts on a doubt.',
+    wayOut:
+      'The message names what is missing: a forge to ask, a right of the token, names in `approval.approvers`, a setting of the forge, or a forge that answers.',
+  },
+  BeyondApproval: {
+    about: 'The node, or a package on it, is more than was approved for this run.',
+    wayOut: 'Wait for the next run, or commit a request for the node.',
   },
   UnsupportedPlatform: {
     about: 'The platform of the cluster manages its own node images; patching in place is refused.',

@@ -5,6 +5,7 @@ import type { EtcdMember, NodeView } from '../model/observed.ts';
 import type { Quantity } from '../model/policy.ts';
 import { spellDuration } from '../model/duration.ts';
 import type { Hold } from '../model/reason.ts';
+import { beyondCeiling, nodesLeft } from './ceiling.ts';
 import { etcdHold } from './etcd.ts';
 import { foreignMaintenance } from './foreign.ts';
 import { underWay } from './records.ts';
@@ -70,6 +71,7 @@ export function seat(input: SeatingInput): Seating {
             foreignMaintenance(node) !== undefined))),
   );
   const limit = seatLimit(rollout.concurrency, turn.length);
+  const left = nodesLeft(run);
   const canary = canaryHold(run, now);
   const soak = soakHold(run, now);
   const outside = new Set(out.map((node) => node.uid));
@@ -92,6 +94,7 @@ export function seat(input: SeatingInput): Seating {
       besideHold(node, input, otherControlPlane) ??
       foreignMaintenance(node) ??
       notReadyHold(node) ??
+      (start.length >= left && record.startedAt === undefined ? beyondCeiling(run) : undefined) ??
       hourlyHold(input, start.length) ??
       canary.hold ??
       soak ??

@@ -42,12 +42,7 @@ export function clusterHolds(input: PlanInput): Hold[] {
     const fields = unsupported(desired.policy);
     if (fields.length > 0) say('UnsupportedFeature', `not carried out by this version: ${fields.join(', ')}`);
     const { mode } = desired.policy.approval;
-    if (mode === 'review' || input.settings.approvalFloor === 'review') {
-      say(
-        'ApprovalUnsupported',
-        mode === 'review' ? 'the policy says approval.mode "review"' : 'the deployment demands approval mode "review"',
-      );
-    } else if (mode === 'none' && input.settings.approvalFloor === 'merge') {
+    if (mode === 'none' && input.settings.approvalFloor === 'merge') {
       say('AwaitingApproval', 'the policy says approval.mode "none" and the deployment demands at least "merge"');
     }
   }

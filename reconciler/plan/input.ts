@@ -35,6 +35,8 @@ export interface PlanSettings {
   readonly jobEnv: Readonly<Record<string, string>>;
   /** Lowest approval mode that a policy may choose. */
   readonly approvalFloor: 'none' | 'merge' | 'review';
+  /** Logins and ids of the accounts that Oakum itself uses at the forge: they approve nothing. */
+  readonly ownAccounts?: readonly string[];
   /** Ceilings that no policy can exceed. */
   readonly ceilings: { readonly nodesPerHour: number | undefined };
   /** Waits of the engine in milliseconds. */

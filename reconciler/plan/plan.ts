@@ -10,6 +10,8 @@ import { drainInterest } from './drain-beside.ts';
 import { registerBoots, releaseTaints } from './boot.ts';
 import { needsEtcd } from './etcd.ts';
 import { wantedHooks } from './hooks.ts';
+import { acceptCommit } from './approved-commit.ts';
+import { judgeRuns } from './approved-runs.ts';
 import { clusterHolds, standingHolds } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { markActions } from './marks.ts';
@@ -38,9 +40,13 @@ export function planCluster(input: PlanInput): Plan {
     input.commit !== undefined;
 
   // What is wanted: slots and requests become runs, each exactly once.
-  if (readable) ledger = acceptCommit(registerTriggers(ledger, { ...input, ledger }), input);
+  const agreed = readable ? acceptCommit(ledger, input) : undefined;
+  if (agreed?.hold) holds.push(agreed.hold);
+  else if (agreed) ledger = acceptCommit(registerTriggers(ledger, { ...input, ledger }), input).ledger;
   // Nodes that have just joined with the taint get a run of their own, or are let go with a reason.
-  if (readable) ledger = registerBoots(ledger, input, holds);
+  if (readable && !agreed?.hold) ledger = registerBoots(ledger, input, holds);
+  // Runs that need an approval have it, wait for it, or lose it again.
+  if (readable && !agreed?.hold) ledger = judgeRuns(ledger, input);
   // What has waited too long ends, with the reason that it waited for.
   ledger = endRuns(ledger, input);
   // At most one run that disturbs is under way; the others wait for it.
@@ -161,11 +167,6 @@ export function emptyLedger(input: {
     runs: {},
     history: {},
   };
-}
-
-function acceptCommit(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
-  if (input.commit === undefined || ledger.accepted?.commit === input.commit) return ledger;
-  return { ...ledger, renewed: false, accepted: { commit: input.commit, committedAt: input.committedAt } };
 }
 
 /** Nothing is decided and nothing is written; every node says why. */

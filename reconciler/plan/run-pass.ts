@@ -256,7 +256,8 @@ class RunPass {
     const limit = lastEnd + this.run.spec.policy.reboot.returnTimeoutMs;
     for (const record of pending) {
       const hold = this.holds.get(record.node);
-      if (hold?.reason === 'SingleControlPlane') this.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
+      if (hold?.reason === 'SingleControlPlane' || hold?.reason === 'BeyondApproval')
+        this.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
       else if (hold?.reason === 'NotReady') {
         if (now >= limit) this.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
         else this.until.push(limit);

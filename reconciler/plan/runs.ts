@@ -21,8 +21,8 @@ export function endRuns(ledger: LedgerDocument, input: PlanInput): LedgerDocumen
       ended(
         run,
         input.now,
-        'Expired',
-        'Expired',
+        run.state === 'AwaitingApproval' ? 'NotApproved' : 'Expired',
+        run.state === 'AwaitingApproval' ? 'NotApproved' : 'Expired',
         `waited ${spellDuration(input.now - run.createdAt)} for: ${run.reason}: ${run.message}`,
       ),
     );
@@ -52,7 +52,7 @@ export function chooseRun(ledger: LedgerDocument, input: PlanInput, holds: reado
   const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBeside(run));
   const active = open.find((run) => run.startedAt !== undefined);
   const queue = open
-    .filter((run) => run.startedAt === undefined)
+    .filter((run) => run.startedAt === undefined && mayQueue(run, input.now))
     .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
   const [first] = queue;
   for (const run of queue) {
@@ -75,11 +75,18 @@ export function chooseRun(ledger: LedgerDocument, input: PlanInput, holds: reado
   return next;
 }
 
+/** A run that waits for people, or for its time, keeps nobody else waiting. */
+function mayQueue(run: RunRecord, now: number): boolean {
+  return run.state !== 'AwaitingApproval' && (run.notBefore ?? 0) <= now;
+}
+
 /** Why the run that would be next does not begin: undefined when no run waits, or when it waits for another run. */
 export function queueHold(ledger: LedgerDocument, input: PlanInput, holds: readonly Hold[]): Hold | undefined {
   const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBeside(run));
   if (open.some((run) => run.startedAt !== undefined)) return undefined;
-  const [first] = open.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  const [first] = open
+    .filter((run) => mayQueue(run, input.now))
+    .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
   return first && (holds[0] ?? gateHold({ ...input, ledger }, first));
 }
 

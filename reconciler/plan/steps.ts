@@ -5,6 +5,7 @@ import type { NodePhase } from '../model/node-phase.ts';
 import { meaningOf, type PatchResult } from '../model/patch-result.ts';
 import { evacuationsLeft } from './drain-beside.ts';
 import { callHooks, nextHook } from './hooks.ts';
+import { packagesBeyond } from './ceiling.ts';
 import { atEnd, enter, waiting, installs } from './records.ts';
 import { cordoning, draining, held } from './step-drain.ts';
 import {
@@ -107,8 +108,11 @@ function downloading(context: StepContext): StepResult {
   const { severity, reason } = meaningOf(result.code);
   const known = { ...record, download: result };
   switch (severity) {
-    case 'ok':
+    case 'ok': {
+      const beyond = packagesBeyond(context.run, result);
+      if (beyond !== undefined) return { record: atEnd(known, 'Skipped', now, 'BeyondApproval', beyond), actions: [] };
       return afterDownload(known, result, context);
+    }
     case 'refused':
       return { record: atEnd(known, 'Skipped', now, reason, tell(result)), actions: [] };
     case 'working':

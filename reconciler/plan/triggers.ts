@@ -9,6 +9,7 @@ import type { Policy } from '../model/policy.ts';
 import type { Reason } from '../model/reason.ts';
 import { describeSchedule, nextSlot, slotSince } from '../model/schedule.ts';
 import { nextAllowed } from '../model/window.ts';
+import { judgeFile, needsReview, requestNeedsReview, type Verdict } from './approval.ts';
 import { applyCommand } from './commands.ts';
 import type { PlanInput } from './input.ts';
 import { isBeside, newRecord } from './records.ts';
@@ -40,7 +41,7 @@ function registerSlot(ledger: LedgerDocument, policy: Policy, input: PlanInput):
     const from = ledger.accepted ? clamp(input.committedAt, input.now - readingDelayMs, input.now) : input.now;
     return registerSlot({ ...ledger, slot: { schedule: text, at: from } }, policy, input);
   }
-  const at = slotSince(schedule, ledger.slot.at, input.now);
+  const at = slotSince(schedule, ledger.slot.at, input.now) ?? slotAhead(ledger, policy, input);
   if (at === undefined) return ledger;
   const noted = { ...ledger, slot: { schedule: text, at } };
   const late = input.now - at;
@@ -67,7 +68,15 @@ function registerSlot(ledger: LedgerDocument, policy: Policy, input: PlanInput):
       ),
     });
   }
-  return mergeOrAdd(noted, run, input.now);
+  if (at <= input.now && !needsReview(ledger, input)) return mergeOrAdd(noted, run, input.now);
+  return addRun(noted, at <= input.now ? run : { ...run, notBefore: at });
+}
+
+/** A run that people must review is registered ahead of its time, so that they have the time to. */
+function slotAhead(ledger: LedgerDocument, policy: Policy, input: PlanInput): number | undefined {
+  if (!policy.schedule || !needsReview(ledger, input)) return undefined;
+  const at = nextSlot(policy.schedule.schedule, Math.max(ledger.slot?.at ?? input.now, input.now));
+  return at !== undefined && at - policy.approval.leadTimeMs <= input.now ? at : undefined;
 }
 
 function registerRequest(
@@ -119,6 +128,11 @@ function registerRequest(
       record('Expired', 'Expired', `not acted upon within ${spellDuration(request.expiresAfterMs)} (expiresAfter)`),
     );
   if (start > now) return noteRequest(ledger, record('Waiting', 'NotYet', `waits for ${iso(start)} (notBefore)`));
+  const approval = requestNeedsReview(request, ledger, input)
+    ? judgeFile({ path: request.file, oid: request.oid }, undefined, ledger, input)
+    : undefined;
+  if (approval?.kind === 'held')
+    return noteRequest(ledger, record('Waiting', approval.hold.reason, approval.hold.message));
   if (request.action === 'patch' || request.action === 'reboot' || request.action === 'maintenance') {
     if (!policy)
       return noteRequest(
@@ -143,10 +157,12 @@ function registerRequest(
     if (request.action === 'maintenance') {
       const { topologyKey } = policy.rollout;
       const nodes = selectedNodes(run, input.observed.nodes).map((node) => newRecord(node, topologyKey, now));
-      const taken = { ...run, nodes: Object.fromEntries(nodes.map((one) => [one.node, one])) };
+      const taken = { ...approved(run, approval), nodes: Object.fromEntries(nodes.map((one) => [one.node, one])) };
       return noteRequest(addRun(ledger, taken), record('Registered', 'Due', `run ${run.id}`, run.id));
     }
-    const { next, runId } = merged(ledger, run, now);
+    const { next, runId } = requestNeedsReview(request, ledger, input)
+      ? { next: addRun(ledger, approved(run, approval)), runId: run.id }
+      : merged(ledger, run, now);
     const note = unknown.length > 0 ? `; there is no node ${unknown.join(', ')}` : '';
     return noteRequest(next, record('Registered', 'Due', `run ${runId}${note}`, runId));
   }
@@ -213,12 +229,21 @@ export function newRun(ledger: LedgerDocument, input: PlanInput, wanted: NewRun)
     endedAt: undefined,
     validUntil: wanted.validUntil,
     commit: input.commit ?? '',
-    digest: digest([wanted.action, wanted.spec.policy, wanted.spec.onlyNodes, wanted.spec.onlySelector ?? '']),
+    digest: runDigest(wanted.action, wanted.spec),
     spec: wanted.spec,
     nodes: {},
     forgiven: 0,
     archived: false,
   };
+}
+
+/** Hash of what a run does. */
+export function runDigest(action: RunRecord['action'], { policy, onlyNodes, onlySelector }: RunSpec): string {
+  return digest([action, policy, onlyNodes, onlySelector ?? '']);
+}
+
+function approved(run: RunRecord, verdict: Verdict | undefined): RunRecord {
+  return verdict?.kind === 'approved' ? { ...run, approval: verdict.record } : run;
 }
 
 /** Two triggers for the same work that have not begun are one run. */

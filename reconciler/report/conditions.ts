@@ -28,7 +28,8 @@ const faults: readonly Reason[] = [
   'LedgerLost',
   'UnsupportedPlatform',
   'UnsupportedFeature',
-  'ApprovalUnsupported',
+  'ApprovalUnverifiable',
+  'MergedWithoutApproval',
 ];
 
 /** Faults that come from a commit; the others come from elsewhere, at a time that nobody wrote down. */
@@ -37,7 +38,7 @@ const faultsOfCommit: readonly Reason[] = [
   'NoPolicy',
   'UnsupportedPlatform',
   'UnsupportedFeature',
-  'ApprovalUnsupported',
+  'MergedWithoutApproval',
 ];
 
 interface Told {

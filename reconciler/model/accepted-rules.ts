@@ -1,0 +1,70 @@
+// The rules of the commit accepted last: what a later commit may tighten by itself, and may loosen only with their own consent.
+import { digest } from './digest.ts';
+import type { ClusterDesired } from './desired.ts';
+import type { ApprovalRules, Gate, Policy } from './policy.ts';
+import type { Freeze, Window } from './window.ts';
+
+/** The part of one cluster's wishes that says what may happen, who must agree, and when it must not. Plain JSON. */
+export interface AcceptedRules {
+  readonly approval: ApprovalRules;
+  readonly windows: readonly Window[];
+  readonly freezes: readonly Freeze[];
+  /** A file FREEZE holds the cluster. */
+  readonly frozen: boolean;
+  readonly suspended: boolean;
+  readonly gates: readonly Gate[];
+  readonly hold: readonly string[];
+  readonly holdRuntime: boolean;
+  readonly concurrency: Policy['rollout']['concurrency'];
+  readonly topologyKey: string;
+  readonly canary: { readonly nodes: number; readonly soakMs: number } | undefined;
+  readonly maxFailures: number;
+  readonly allowSingleControlPlane: boolean;
+  readonly force: boolean;
+  readonly forceOnTimeout: boolean;
+  readonly deleteEmptyDirData: boolean;
+  readonly maxRebootsPerDay: number;
+  readonly uncordonHalfChanged: boolean;
+  /** Hash of everything that a node gets when it joins, without another approval; empty while `onBoot` is off. */
+  readonly boot: string;
+}
+
+/** What the ledger keeps of the commit that was accepted: its rules, and the files that they came from. */
+export interface AcceptedState {
+  readonly commit: string;
+  readonly rules: AcceptedRules;
+  /** Object ids of the files, by path. */
+  readonly inputs: Readonly<Record<string, string>>;
+  /** The file FREEZE that held the cluster, if one did. */
+  readonly freeze?: string;
+}
+
+/** The rules of a cluster with a valid policy; undefined without one. */
+export function acceptedRules(desired: ClusterDesired): AcceptedRules | undefined {
+  const { policy, settings } = desired;
+  if (policy === undefined) return undefined;
+  const { rollout, drain, updates, reboot } = policy;
+  return {
+    approval: policy.approval,
+    windows: policy.windows,
+    freezes: policy.freezes,
+    frozen: desired.frozen !== undefined,
+    suspended: policy.suspend || settings.suspend,
+    gates: policy.gates,
+    hold: updates.hold,
+    holdRuntime: updates.holdRuntime,
+    concurrency: rollout.concurrency,
+    topologyKey: rollout.topologyKey ?? '',
+    canary: rollout.canary,
+    maxFailures: rollout.maxFailures,
+    allowSingleControlPlane: rollout.allowSingleControlPlane,
+    force: drain.force,
+    forceOnTimeout: drain.onTimeout === 'force',
+    deleteEmptyDirData: drain.deleteEmptyDirData,
+    maxRebootsPerDay: reboot.maxPerDay,
+    uncordonHalfChanged: policy.onFailure === 'uncordon',
+    boot: policy.onBoot.enabled
+      ? digest([policy.onBoot, policy.nodes, updates, reboot, drain, policy.hooks, policy.strategy])
+      : '',
+  };
+}

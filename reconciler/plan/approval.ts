@@ -1,0 +1,168 @@
+// Approvals in the planner: which rule counts now, what must be asked of the forge, and what its answers allow.
+import type { AcceptedRules } from '../model/accepted-rules.ts';
+import { acceptedRules } from '../model/accepted-rules.ts';
+import type { ApprovalQuestion, ApprovalReading, ApprovalRecord, Ceiling, Closure } from '../model/approval.ts';
+import { closureOf, evidenceDigest, questionKey } from '../model/approval.ts';
+import type { Request } from '../model/desired.ts';
+import type { LedgerDocument } from '../model/ledger.ts';
+import type { Hold } from '../model/reason.ts';
+import type { PlanInput } from './input.ts';
+import { judgeChange, teamsOf, type ApprovalRule } from './judge.ts';
+
+/** What an approval of one file amounts to. */
+export type Verdict =
+  { readonly kind: 'approved'; readonly record: ApprovalRecord } | { readonly kind: 'held'; readonly hold: Hold };
+
+/** What the forge could not tell is asked again after this long. */
+const askAgainMs = 30_000;
+
+const strictness = { none: 0, merge: 1, review: 2 } as const;
+
+/** The rules that count: those of the commit accepted last; before any was accepted, those that are wished. */
+export function rulesInForce(ledger: LedgerDocument, input: PlanInput): AcceptedRules | undefined {
+  return ledger.rules?.rules ?? (input.desired ? acceptedRules(input.desired) : undefined);
+}
+
+/** Reviews must be verified before anything starts: by the rules in force, by the newest wish, or because the deployment demands it. */
+export function needsReview(ledger: LedgerDocument, input: PlanInput): boolean {
+  const modes = [
+    input.settings.approvalFloor,
+    rulesInForce(ledger, input)?.approval.mode ?? 'none',
+    input.desired?.policy?.approval.mode ?? 'none',
+  ];
+  return modes.some((mode) => strictness[mode] >= strictness.review);
+}
+
+/** Actions that only stop or lessen: they are obeyed without an approval. */
+const stopping: readonly Request['action'][] = ['abort', 'skip'];
+
+/** Whether a request needs its own approval, which its reviewed file is. */
+export function requestNeedsReview(request: Request, ledger: LedgerDocument, input: PlanInput): boolean {
+  return !stopping.includes(request.action) && needsReview(ledger, input);
+}
+
+/** Who must agree now. */
+export function ruleNow(ledger: LedgerDocument, input: PlanInput): ApprovalRule {
+  const approval = rulesInForce(ledger, input)?.approval;
+  return {
+    minApprovals: approval?.minApprovals ?? 1,
+    approvers: approval?.approvers ?? [],
+    self: input.settings.ownAccounts ?? [],
+  };
+}
+
+/** The question who brought a file; `oid` undefined: who took it away. */
+export function questionAbout(
+  path: string,
+  oid: string | undefined,
+  ledger: LedgerDocument,
+  input: PlanInput,
+): ApprovalQuestion {
+  return { cluster: input.desired?.name ?? '', path, oid, teams: teamsOf(ruleNow(ledger, input)) };
+}
+
+/**
+ * Whether a file that asks for something was approved together with everything that it would do: a quorum at the head of the pull request that brought it, and at that
+ * head the same content of every file that takes part (`resolved` stands for shared files).
+ */
+export function judgeFile(
+  file: { readonly path: string; readonly oid: string },
+  ceiling: Ceiling | undefined,
+  ledger: LedgerDocument,
+  input: PlanInput,
+): Verdict {
+  const { desired } = input;
+  if (!desired) return held('NoPolicy', 'the config repository has no folder for this cluster');
+  const closure = closureOf(desired, input.fleet, { [file.path]: file.oid });
+  return judgeContent(file, closure, ceiling, ledger, input);
+}
+
+/** As {@link judgeFile}, for one file by itself (`oid` undefined: that it is gone). */
+export function judgeAlone(
+  file: { readonly path: string; readonly oid: string | undefined },
+  ledger: LedgerDocument,
+  input: PlanInput,
+): Verdict {
+  return judgeContent(file, undefined, undefined, ledger, input);
+}
+
+function judgeContent(
+  file: { readonly path: string; readonly oid: string | undefined },
+  closure: Closure | undefined,
+  ceiling: Ceiling | undefined,
+  ledger: LedgerDocument,
+  input: PlanInput,
+): Verdict {
+  const reading = readingOf(file, ledger, input);
+  const again = input.now + askAgainMs;
+  if (!input.observed.approvals)
+    return held(
+      'ApprovalUnverifiable',
+      'reviews are demanded and this Oakum was not told which forge to ask (--forge)',
+      again,
+    );
+  if (!reading) return held('AwaitingApproval', `the reviews of ${file.path} are being looked up`, input.now + 1_000);
+  if (reading.kind === 'unreadable') return held('ApprovalUnverifiable', `${file.path}: ${reading.message}`, again);
+  if (reading.kind === 'direct')
+    return held('MergedWithoutApproval', `${file.path} came to the branch without a pull request: ${reading.message}`);
+  const { change, head } = reading;
+  const { pull } = change;
+  const rule = ruleNow(ledger, input);
+  const judgement = judgeChange(change, rule);
+  const where = `${file.path} (${pull.url})`;
+  switch (judgement.kind) {
+    case 'unverifiable':
+      return held('ApprovalUnverifiable', `${where}: ${judgement.message}`, again);
+    case 'vetoed':
+    case 'waiting':
+      return held('MergedWithoutApproval', `${where} was merged without its quorum: ${judgement.message}`, again);
+    case 'approved':
+      break;
+  }
+  if (!pull.merged) return held('AwaitingApproval', `${where} is not merged`, again);
+  const other = head && difference(file, closure, head);
+  if (!head) return held('ApprovalOutdated', `${where}: what was reviewed is no valid configuration of this cluster`);
+  if (other !== undefined)
+    return held(
+      'ApprovalOutdated',
+      `${where}: ${other} is not what was reviewed at ${pull.head.slice(0, 10)}; a new approval is needed`,
+    );
+  const record = {
+    forge: pull.forge,
+    number: pull.number,
+    url: pull.url,
+    path: file.path,
+    head: pull.head,
+    merged: pull.merged.commit,
+    mergedAt: pull.merged.at,
+    by: judgement.by,
+    rule: { minApprovals: rule.minApprovals, approvers: rule.approvers },
+    closure: closure ?? { files: file.oid === undefined ? {} : { [file.path]: file.oid }, resolved: '' },
+    ceiling,
+  };
+  return { kind: 'approved', record: { ...record, digest: evidenceDigest(record) } };
+}
+
+/** The first thing that reviewers saw otherwise; undefined when they saw what is there now. */
+function difference(
+  file: { readonly path: string; readonly oid: string | undefined },
+  closure: Closure | undefined,
+  head: NonNullable<Extract<ApprovalReading, { kind: 'found' }>['head']>,
+): string | undefined {
+  if (head.files[file.path] !== file.oid) return file.path;
+  if (closure === undefined) return undefined;
+  for (const [path, oid] of Object.entries(closure.files)) if (head.files[path] !== oid) return path;
+  return head.closure.resolved === closure.resolved ? undefined : 'a shared file that this cluster uses';
+}
+
+function readingOf(
+  file: { readonly path: string; readonly oid: string | undefined },
+  ledger: LedgerDocument,
+  input: PlanInput,
+): ApprovalReading | undefined {
+  return input.observed.approvals?.get(questionKey(questionAbout(file.path, file.oid, ledger, input)));
+}
+
+function held(reason: Hold['reason'], message: string, until?: number): Verdict {
+  return { kind: 'held', hold: { reason, message, until } };
+}

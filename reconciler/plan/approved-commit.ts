@@ -1,0 +1,91 @@
+// Which commit's rules count: a change that loosens them needs the consent of those who were asked before it.
+import { acceptedRules } from '../model/accepted-rules.ts';
+import type { ClusterDesired } from '../model/desired.ts';
+import { canonical } from '../model/digest.ts';
+import type { LedgerDocument } from '../model/ledger.ts';
+import type { Hold } from '../model/reason.ts';
+import { judgeAlone, needsReview } from './approval.ts';
+import type { PlanInput } from './input.ts';
+import { loosens } from './loosening.ts';
+
+/** The ledger with the commit accepted, or why it is not. */
+export interface Acceptance {
+  readonly ledger: LedgerDocument;
+  readonly hold: Hold | undefined;
+}
+
+/**
+ * Accepts the commit, or holds. Without review mode being on the branch is enough. Under it, what is looser than the rules accepted last needs a quorum under those
+ * very rules, for every file that has changed since; tighter rules count at once.
+ */
+export function acceptCommit(ledger: LedgerDocument, input: PlanInput): Acceptance {
+  if (ledger.rules && ledger.accepted?.commit === input.commit) return { ledger, hold: undefined };
+  const hold = refusal(ledger, input);
+  if (hold) return { ledger, hold };
+  return { ledger: noteRules(noteCommit(ledger, input), input), hold: undefined };
+}
+
+/** Files whose change must be agreed to before the commit counts, with the content that they have now. */
+export function unagreedFiles(
+  ledger: LedgerDocument,
+  input: PlanInput,
+): { readonly path: string; readonly oid: string | undefined }[] {
+  if (ledger.accepted?.commit === input.commit) return [];
+  return looser(ledger, input).length === 0 ? [] : changedFiles(ledger, input.desired);
+}
+
+function refusal(ledger: LedgerDocument, input: PlanInput): Hold | undefined {
+  const sentences = looser(ledger, input);
+  if (sentences.length === 0) return undefined;
+  for (const file of unagreedFiles(ledger, input)) {
+    const verdict = judgeAlone(file, ledger, input);
+    if (verdict.kind === 'approved') continue;
+    const { reason, message, until } = verdict.hold;
+    return {
+      reason,
+      message: `the newest commit loosens the rules (${sentences.slice(0, 3).join('; ')}), which needs approval under the old ones: ${message}`,
+      until,
+    };
+  }
+  return undefined;
+}
+
+function looser(ledger: LedgerDocument, input: PlanInput): string[] {
+  const { desired } = input;
+  const after = desired && acceptedRules(desired);
+  if (!ledger.rules || !after || !needsReview(ledger, input)) return [];
+  // A mode that only the newest wish or the deployment demands judges from now on, not what was accepted before.
+  if (ledger.rules.rules.approval.mode !== 'review' && input.settings.approvalFloor !== 'review') return [];
+  return loosens(ledger.rules.rules, after);
+}
+
+/** Inputs that are other than at the accepted commit, and the FREEZE that went. */
+function changedFiles(
+  ledger: LedgerDocument,
+  desired: ClusterDesired | undefined,
+): { readonly path: string; readonly oid: string | undefined }[] {
+  if (!desired || !ledger.rules) return [];
+  const before = ledger.rules.inputs;
+  const now = Object.fromEntries(desired.inputs.map(({ path, oid }) => [path, oid]));
+  const paths = [...new Set([...Object.keys(before), ...Object.keys(now)])].sort();
+  const changed = paths.filter((path) => before[path] !== now[path]).map((path) => ({ path, oid: now[path] }));
+  if (!ledger.rules.rules.frozen || desired.frozen !== undefined) return changed;
+  return [...changed, { path: ledger.rules.freeze ?? `clusters/${desired.name}/FREEZE`, oid: undefined }];
+}
+
+function noteCommit(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
+  if (input.commit === undefined || ledger.accepted?.commit === input.commit) return ledger;
+  return { ...ledger, renewed: false, accepted: { commit: input.commit, committedAt: input.committedAt } };
+}
+
+/** Remembers the rules only when they, or the files that they came from, are others: a commit about something else costs no write. */
+function noteRules(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
+  const { desired, commit } = input;
+  const rules = desired && acceptedRules(desired);
+  if (!desired || !rules || commit === undefined) return ledger;
+  const inputs = Object.fromEntries(desired.inputs.map(({ path, oid }) => [path, oid]));
+  const freeze = desired.frozen && (desired.frozen === 'fleet' ? 'FREEZE' : `clusters/${desired.name}/FREEZE`);
+  const next = { rules, inputs, ...(freeze ? { freeze } : {}) };
+  const { commit: _commit, ...known } = ledger.rules ?? { commit: '' };
+  return canonical(known) === canonical(next) ? ledger : { ...ledger, rules: { commit, ...next } };
+}

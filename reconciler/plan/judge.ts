@@ -1,0 +1,114 @@
+// The judgement of a change: have enough of the right people approved exactly this?
+import type { ApprovalRecord, Change, Review } from '../model/approval.ts';
+
+/** Who must agree. */
+export interface ApprovalRule {
+  readonly minApprovals: number;
+  /** `@login`, `@org/team`, or the principal of a key. Never empty: without names nobody can approve. */
+  readonly approvers: readonly string[];
+  /** Names and ids of Oakum's own accounts: they never count. */
+  readonly self: readonly string[];
+}
+
+/** What the reviews amount to. Only `approved` allows anything. */
+export type Judgement =
+  | { readonly kind: 'approved'; readonly by: ApprovalRecord['by'] }
+  | { readonly kind: 'waiting'; readonly message: string }
+  | { readonly kind: 'vetoed'; readonly message: string }
+  | { readonly kind: 'unverifiable'; readonly message: string };
+
+/**
+ * Judges a pull request at its head. For each account the last decisive review counts (an approval, a request for changes, a dismissal); an approval only of
+ * the head commit, and not later than the merge; a dismissed one revives nothing. Nobody who had a hand in the commits counts, and no bot.
+ * A request for changes by somebody who may approve is a veto until that person approves or it is dismissed.
+ */
+export function judgeChange(change: Change, rule: ApprovalRule): Judgement {
+  const [doubt] = change.doubts;
+  if (doubt !== undefined) return { kind: 'unverifiable', message: doubt };
+  if (rule.approvers.length === 0)
+    return { kind: 'unverifiable', message: 'the policy names nobody in approval.approvers who could approve' };
+  const { pull } = change;
+  const before = pull.merged?.at ?? Number.POSITIVE_INFINITY;
+  const lost = unresolvedTeams(change, rule);
+  const hands = contributorsOf(change);
+  const by: ApprovalRecord['by'][number][] = [];
+  const passed: string[] = [];
+  for (const review of lastDecisive(change.reviews, before)) {
+    const may = isApprover(review, change, rule) && !review.by.bot && !isSelf(review, rule);
+    const own = hands(review);
+    if (review.state === 'ChangesRequested' && may && !own)
+      return { kind: 'vetoed', message: `${review.by.name} requests changes` };
+    if (review.state !== 'Approved') continue;
+    const why = own
+      ? 'had a hand in the commits'
+      : !may
+        ? 'is not among approval.approvers'
+        : review.commit === undefined
+          ? 'approved a commit that the forge does not name'
+          : review.commit !== pull.head
+            ? `approved ${review.commit.slice(0, 10)}, which is not the head`
+            : undefined;
+    if (why !== undefined) passed.push(`${review.by.name} ${why}`);
+    else by.push({ id: review.by.id, name: review.by.name, review: review.id, at: review.at });
+  }
+  if (by.length >= rule.minApprovals) return { kind: 'approved', by };
+  if (lost.length > 0)
+    return { kind: 'unverifiable', message: `the members of ${lost.join(', ')} cannot be read from the forge` };
+  const not = passed.length > 0 ? `; not counted: ${passed.slice(0, 5).join(', ')}` : '';
+  return {
+    kind: 'waiting',
+    message: `${by.length} of ${rule.minApprovals} approvals of ${pull.head.slice(0, 10)} by ${rule.approvers.slice(0, 5).join(', ')}${not}`,
+  };
+}
+
+/** The teams among the approvers, as they are asked for. */
+export function teamsOf(rule: Pick<ApprovalRule, 'approvers'>): string[] {
+  return rule.approvers.filter((approver) => plain(approver).includes('/')).sort();
+}
+
+/** One review for each account: the last one that decides. What was approved after the merge decides nothing; a doubt that came after it does. */
+function lastDecisive(reviews: readonly Review[], mergedAt: number): Review[] {
+  const last = new Map<string, Review>();
+  for (const review of reviews) {
+    if (review.state === 'Commented') continue;
+    if (review.state === 'Approved' && review.at > mergedAt) continue;
+    last.set(review.by.id, review);
+  }
+  return [...last.values()];
+}
+
+function isApprover(review: Review, change: Change, rule: ApprovalRule): boolean {
+  return rule.approvers.some((approver) => {
+    const name = plain(approver);
+    if (name.includes('/')) return change.teams[approver]?.includes(review.by.id) === true;
+    return name.toLowerCase() === review.by.name.toLowerCase();
+  });
+}
+
+function isSelf(review: Review, rule: ApprovalRule): boolean {
+  return rule.self.some((own) => own === review.by.id || own.toLowerCase() === review.by.name.toLowerCase());
+}
+
+/** Knows everybody who had a hand in the change: by account, by mail address, and by login where nothing better is known. */
+function contributorsOf(change: Change): (review: Review) => boolean {
+  const ids = new Set([change.pull.author.id]);
+  const names = new Set([change.pull.author.name.toLowerCase()]);
+  const emails = new Set<string>();
+  for (const { account, email } of change.contributors) {
+    if (account) ids.add(account.id);
+    if (account) names.add(account.name.toLowerCase());
+    if (email !== '') emails.add(email.toLowerCase());
+  }
+  return (review) =>
+    ids.has(review.by.id) ||
+    names.has(review.by.name.toLowerCase()) ||
+    review.emails.some((email) => emails.has(email.toLowerCase()));
+}
+
+function unresolvedTeams(change: Change, rule: ApprovalRule): string[] {
+  return teamsOf(rule).filter((team) => change.teams[team] === undefined);
+}
+
+function plain(approver: string): string {
+  return approver.replace(/^@/, '');
+}
