@@ -11,7 +11,7 @@ import { registerBoots, releaseTaints } from './boot.ts';
 import { needsEtcd } from './etcd.ts';
 import { wantedHooks } from './hooks.ts';
 import { acceptCommit } from './approved-commit.ts';
-import { judgeRuns } from './approved-runs.ts';
+import { judgeRuns, wantedApprovals } from './approved-runs.ts';
 import { clusterHolds, standingHolds } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { markActions } from './marks.ts';
@@ -21,6 +21,9 @@ import { moveRun } from './run-pass.ts';
 import { sweep } from './sweep.ts';
 import { registerTriggers } from './triggers.ts';
 import { tellNodes, upcomingRuns } from './verdicts.ts';
+
+/** What a forge says is asked for again this often while something waits for it. */
+const reviewsMs = 30_000;
 
 /** Look again at least this often: a clock that jumped, an event that was lost. */
 const longestSleepMs = 10 * 60_000;
@@ -87,6 +90,7 @@ export function planCluster(input: PlanInput): Plan {
   const upcoming = upcomingRuns(input);
   const times = [...holds, ...waiting.values()]
     .map((hold) => hold.until)
+    .concat(wantedApprovals(ledger, input).length > 0 ? input.now + reviewsMs : undefined)
     .concat(moved.until, booted.until, kept.until, upcoming.wake, queueHold(ledger, input, holds)?.until);
   return {
     ledger: same && input.ledger ? input.ledger : ledger,

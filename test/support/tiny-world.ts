@@ -1,10 +1,12 @@
 // Runs the planner against the tiny cluster in virtual time, with the invariants checked after every pass.
 import { execute } from '../../reconciler/execute/execute.ts';
 import { noAnswers, rememberAnswers, type Answers } from '../../reconciler/execute/remember.ts';
+import { questionKey, type ApprovalQuestion, type ApprovalReading } from '../../reconciler/model/approval.ts';
 import type { ClusterDesired } from '../../reconciler/model/desired.ts';
 import type { GateReadings } from '../../reconciler/model/gate.ts';
 import type { LedgerDocument, RunRecord } from '../../reconciler/model/ledger.ts';
 import type { Plan } from '../../reconciler/model/plan.ts';
+import { wantedApprovals } from '../../reconciler/plan/approved-runs.ts';
 import type { PlanInput, PlanSettings } from '../../reconciler/plan/input.ts';
 import { interestOf, planCluster } from '../../reconciler/plan/plan.ts';
 import { checkInvariants } from './invariants.ts';
@@ -27,6 +29,8 @@ export class TinyWorld {
   ledger: LedgerDocument | undefined;
   /** What gates answer; undefined: none was read. */
   gates: GateReadings | undefined;
+  /** What the forge says; undefined: there is none. */
+  reviews: ((question: ApprovalQuestion) => ApprovalReading) | undefined;
   readonly cluster: TinyCluster;
   readonly passes: Plan[] = [];
   /** Called for every action before it is done and after the ledger was written; throws to kill. */
@@ -58,22 +62,29 @@ export class TinyWorld {
 
   async pass(): Promise<Plan> {
     const raw = await this.cluster.observe(interestOf(this.ledger));
-    const input: PlanInput = {
+    const wishes = {
       now: this.now,
       commit: this.commit,
       committedAt: this.committedAt,
       fleet: aFleet,
       desired: this.desired,
       sourceHold: this.sourceHold,
+      settings: this.settings,
+    };
+    const { reviews } = this;
+    const approvals =
+      reviews && new Map(wantedApprovals(this.ledger, wishes).map((one) => [questionKey(one), reviews(one)]));
+    const input: PlanInput = {
+      ...wishes,
       observed: {
         ...raw,
         ...(this.gates ? { gates: this.gates } : {}),
+        ...(approvals ? { approvals } : {}),
         clusterUid: 'cluster-uid',
         evictions: this.answers.evictions,
         refusals: this.answers.refusals,
       },
       ledger: this.ledger,
-      settings: this.settings,
     };
     const plan = planCluster(input);
     checkInvariants(input, plan);
