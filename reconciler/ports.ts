@@ -81,7 +81,8 @@ export interface Git {
 export interface ReviewGit {
   /**
    * The config repository at another commit: fetched by `ref` (a forge's name for the head of a pull request, e.g. `refs/pull/7/head`), or by
-   * the commit itself where there is no ref. AdapterError `conflict` when the ref is at another commit by now, `missing` when it is gone.
+   * the commit itself where there is no ref. AdapterError `conflict` when the ref is at another commit by now, `missing` when it is gone;
+   * a commit that was read before is handed over without asking anybody.
    */
   readAt(at: { readonly commit: string; readonly ref?: string }, signal?: AbortSignal): Promise<ConfigSnapshot>;
   /**

@@ -14,6 +14,11 @@ export interface Wish {
   readonly shallow: readonly string[];
   /** Commits to get, counted from the wanted one; undefined: all that is new. */
   readonly depth: number | undefined;
+  /**
+   * The pack may lean on objects that are here (a "thin" pack). Without it a server that is asked for a depth sends whole snapshots, whatever
+   * is here already.
+   */
+  readonly thin: boolean;
 }
 
 /** What came. */
@@ -29,7 +34,9 @@ const trailerLength = 20;
 /** Asks and reads the whole answer. An answer that is cut off is an error and never half a pack. */
 export async function download(transport: GitTransport, wish: Wish): Promise<Download> {
   const lines = [
-    packet(`want ${wish.want} ofs-delta side-band-64k no-progress shallow agent=oakum\n`),
+    packet(
+      `want ${wish.want}${wish.thin ? ' thin-pack' : ''} ofs-delta side-band-64k no-progress shallow agent=oakum\n`,
+    ),
     ...wish.shallow.map((oid) => packet(`shallow ${oid}\n`)),
     ...(wish.depth === undefined ? [] : [packet(`deepen ${wish.depth}\n`)]),
     Buffer.from('0000'),

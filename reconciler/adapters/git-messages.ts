@@ -1,12 +1,21 @@
 // What is said between the thread that works on Git and the one that asks.
 import type { SentFailure } from './git-failure.ts';
 import type { Reading } from './git-reading.ts';
+import type { CommitFiles, ReviewProposal } from './git-review.ts';
 
 /** One piece of work. */
 export type Call =
   | { readonly kind: 'sync'; readonly after: string | undefined }
   | { readonly kind: 'publish'; readonly files: ReadonlyMap<string, string | undefined>; readonly message: string }
   | { readonly kind: 'readStatus'; readonly prefix: string }
+  | {
+      readonly kind: 'readAt';
+      readonly commit: string;
+      readonly ref: string | undefined;
+      readonly against: string | undefined;
+    }
+  | { readonly kind: 'propose'; readonly proposal: ReviewProposal }
+  | { readonly kind: 'withdraw'; readonly branch: string }
   | { readonly kind: 'close' };
 
 /** To the worker: work, or the wish to stop the work under way. */
@@ -19,7 +28,7 @@ export interface Answer {
   readonly result?:
     | { readonly kind: 'sync'; readonly reading: Reading }
     | {
-        readonly kind: 'publish';
+        readonly kind: 'publish' | 'propose';
         readonly result: { readonly commit: string; readonly changed: boolean; readonly attempts: number };
       }
     | {
@@ -27,5 +36,7 @@ export interface Answer {
         readonly commit: string | undefined;
         readonly files: ReadonlyMap<string, string>;
       }
+    | { readonly kind: 'readAt'; readonly files: CommitFiles }
+    | { readonly kind: 'withdraw' }
     | { readonly kind: 'close' };
 }

@@ -1,6 +1,6 @@
 // Pushes a pack to one branch by compare-and-swap, and understands what the server says to it.
 import { AdapterError } from '../model/failure.ts';
-import { quote } from './git-failure.ts';
+import { quote, stopped } from './git-failure.ts';
 import type { GitTransport } from './git-http.ts';
 import { packet, packets } from './git-packets.ts';
 
@@ -18,19 +18,19 @@ const movedText =
   /failed to update ref|cannot lock ref|failed to lock|unable to lock|incorrect old value|fetch first|non-fast-forward|reference already exists|reference conflict|stale info|lock failure|remote ref .* changed|is at [0-9a-f]{40} but expected/i;
 
 /**
- * Pushes a pack: the branch goes from `before` (undefined: it must not exist) to `after`, or not at all. The server compares and swaps,
- * so nothing of anybody else is ever overwritten. Throws GitPushRefused when the server does not want it, and transport errors, after which it
+ * Pushes a pack: the branch goes from `before` (undefined: it must not exist) to `after` (undefined: it is removed, and there is no pack), or not
+ * at all. The server compares and swaps, so nothing that was not seen is ever overwritten. Throws GitPushRefused when the server does not want it, and transport errors, after which it
  * is not known whether the push arrived.
  */
 export async function push(
   transport: GitTransport,
   branch: string,
   before: string | undefined,
-  after: string,
-  pack: Buffer,
+  after: string | undefined,
+  pack: Buffer | undefined,
 ): Promise<PushOutcome> {
-  const command = `${before ?? nothing} ${after} ${heads}${branch}\0 report-status side-band-64k agent=oakum`;
-  const request = Buffer.concat([packet(command), Buffer.from('0000'), pack]);
+  const command = `${before ?? nothing} ${after ?? nothing} ${heads}${branch}\0 report-status side-band-64k agent=oakum`;
+  const request = Buffer.concat([packet(command), Buffer.from('0000'), pack ?? Buffer.alloc(0)]);
   async function* body(): AsyncGenerator<Uint8Array> {
     yield request;
   }
@@ -47,6 +47,32 @@ export async function push(
   for await (const chunk of answer.body ?? []) chunks.push(chunk);
   const { report, spoken } = readSideBands(Buffer.concat(chunks));
   return judge(transport, branch, report, spoken);
+}
+
+const longestPauseMs = 30_000;
+
+/** Waits before the next attempt, longer each time; `attempt` counts from 0. Throws when the signal fires. */
+export async function pauseBeforeRetry(
+  transport: GitTransport,
+  backoffMs: number,
+  attempt: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const longest = Math.min(backoffMs * 2 ** attempt, longestPauseMs);
+  // Jitter: writers that were refused together must not come back together.
+  const milliseconds = longest * (0.5 + Math.random() / 2);
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      reject(stopped(signal, transport.shown));
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    }, milliseconds);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
 }
 
 /** Splits the answer into the report (band 1) and what hooks and the server say to people (bands 2 and 3). */

@@ -50,6 +50,11 @@ export async function probe(transport: GitTransport, branch: string | undefined)
   );
 }
 
+/** Where any reference is, by its full name (`refs/pull/7/head`); `undefined` when there is none. */
+export async function refTip(transport: GitTransport, name: string): Promise<string | undefined> {
+  return (await refs(transport, name)).find(({ ref }) => ref === name)?.oid;
+}
+
 /** The tip of a branch as the side that takes pushes sees it, read just before a push; `undefined` when there is no such branch. */
 export async function pushTip(transport: GitTransport, branch: string): Promise<string | undefined> {
   const found = await listServerRefs({

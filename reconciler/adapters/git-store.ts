@@ -33,6 +33,11 @@ export class GitStore {
     return this.#packs;
   }
 
+  /** Whether the cache holds a commit (or any other object) and may be trusted. */
+  has(oid: string): boolean {
+    return !fs.existsSync(this.#marker) && fs.existsSync(this.#gitdir) && this.packs.has(oid);
+  }
+
   /** Makes the folder ready. One that a killed process left in the middle of a write is not trusted. */
   async open(): Promise<void> {
     if (fs.existsSync(this.#marker) || !fs.existsSync(path.join(this.#gitdir, 'HEAD'))) this.discard();
@@ -75,15 +80,29 @@ export class GitStore {
    * one commit); with one the server sends whole snapshots, so it is for deepening only.
    */
   async fetch(branch: string, want: string, depth?: number): Promise<void> {
-    await this.open();
     const have = this.tip(branch);
-    const shallow = this.#readShallow();
-    const came = await download(this.#transport, {
-      want,
-      have,
-      shallow,
-      depth: depth ?? (have === undefined ? 1 : undefined),
-    });
+    await this.#bring(want, have, depth ?? (have === undefined ? 1 : undefined), false, () =>
+      this.#writeTip(branch, want),
+    );
+  }
+
+  /**
+   * Fetches one commit that is no tip of a branch of ours: itself whole, nothing of its history. What the branch has already is not sent
+   * again.
+   */
+  async fetchBeside(branch: string, want: string): Promise<void> {
+    await this.#bring(want, this.tip(branch), 1, true, () => undefined);
+  }
+
+  async #bring(
+    want: string,
+    have: string | undefined,
+    depth: number | undefined,
+    thin: boolean,
+    then: () => void,
+  ): Promise<void> {
+    await this.open();
+    const came = await download(this.#transport, { want, have, shallow: this.#readShallow(), depth, thin });
     await this.#marked(async () => {
       if (packedObjects(came.pack) > 0) {
         const name = `objects/pack/pack-${came.pack.subarray(-20).toString('hex')}.pack`;
@@ -93,7 +112,7 @@ export class GitStore {
       this.packs.reload();
       if (!this.packs.has(want)) throw corrupt('the server sent a pack without the tip');
       writeWhole(path.join(this.#gitdir, 'shallow'), came.shallow.map((oid) => `${oid}\n`).join(''));
-      this.#writeTip(branch, want);
+      then();
     });
   }
 

@@ -9,6 +9,7 @@ import { lockCache, type CacheLock } from './git-lock.ts';
 import type { Answer, Call, Question } from './git-messages.ts';
 import type { GitAuth, WorkerOptions } from './git-options.ts';
 import { openReader } from './git-reading.ts';
+import { openReview } from './git-review.ts';
 import { openSecrets } from './git-secrets.ts';
 import { openSshTransport, parseSshUrl } from './git-ssh.ts';
 import { openStatus } from './git-status.ts';
@@ -31,7 +32,7 @@ function transportTo(url: string, auth: GitAuth | undefined): GitTransport {
 }
 
 /** Another address gets another folder: a cache never answers for a repository that it is not of. */
-function folderFor(use: 'config' | 'status', url: string, branch: string): string {
+function folderFor(use: 'config' | 'status' | 'review', url: string, branch: string): string {
   const digest = crypto.createHash('sha256').update(`${url}\n${branch}`).digest('hex').slice(0, 16);
   return path.join(options.cacheDir, `${use}-${digest}.git`);
 }
@@ -41,8 +42,10 @@ const configTransport = transportTo(options.url, options.auth);
 const statusTransport = transportTo(options.statusUrl, options.statusAuth);
 const configFolder = folderFor('config', options.url, options.branch ?? 'HEAD');
 const statusFolder = folderFor('status', options.statusUrl, options.statusBranch);
+const reviewFolder = folderFor('review', options.url, options.branch ?? 'HEAD');
 const configStore = new GitStore(configFolder, configTransport, options);
 const statusStore = new GitStore(statusFolder, statusTransport, options);
+const reviewStore = new GitStore(reviewFolder, configTransport, options);
 const reader = openReader(configStore, configTransport, options.branch, options.wanted);
 const status = openStatus(
   statusStore,
@@ -51,19 +54,35 @@ const status = openStatus(
   scope,
 );
 
+const review = openReview(
+  reviewStore,
+  configTransport,
+  // Whoever may write status to this very repository is the one who writes proposals.
+  options.statusUrl === options.url ? statusTransport : configTransport,
+  {
+    branch: options.branch,
+    statusBranch: options.statusBranch,
+    author: options.author,
+    backoffMs: options.timeouts.backoffMs,
+    wanted: options.wanted,
+  },
+  scope,
+);
+
 /** Takes the folder, as soon as no other process has it, and clears out folders of addresses that are not asked for any more. */
 function takeFolder(): void {
   if (lock !== undefined) return;
   lock = lockCache(options.cacheDir);
-  const ours = new Set([path.basename(configFolder), path.basename(statusFolder)]);
+  const ours = new Set([path.basename(configFolder), path.basename(statusFolder), path.basename(reviewFolder)]);
   for (const name of fs.readdirSync(options.cacheDir))
-    if (/^(config|status)-[0-9a-f]{16}\.git$/.test(name) && !ours.has(name))
+    if (/^(config|status|review)-[0-9a-f]{16}\.git$/.test(name) && !ours.has(name))
       fs.rmSync(path.join(options.cacheDir, name), { recursive: true, force: true });
 }
 
 async function close(): Promise<void> {
   configStore.close();
   statusStore.close();
+  reviewStore.close();
   lock?.release();
   await Promise.allSettled([configTransport.close(), statusTransport.close()]);
 }
@@ -76,6 +95,13 @@ async function work(call: Call): Promise<NonNullable<Answer['result']>> {
       return { kind: 'publish', result: await status.publish(call.files, call.message) };
     case 'readStatus':
       return { kind: 'readStatus', ...(await status.read(call.prefix)) };
+    case 'readAt':
+      return { kind: 'readAt', files: await review.readAt(call.commit, call.ref, call.against) };
+    case 'propose':
+      return { kind: 'propose', result: await review.propose(call.proposal) };
+    case 'withdraw':
+      await review.withdraw(call.branch);
+      return { kind: 'withdraw' };
     case 'close':
       await close();
       return { kind: 'close' };

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AdapterError } from '../model/failure.ts';
-import type { ConfigFile, ConfigSnapshot, Git, SyncResult } from '../ports.ts';
+import type { ConfigFile, ConfigSnapshot, Git, ReviewGit, SyncResult } from '../ports.ts';
 import { fromSent, publicUrl } from './git-failure.ts';
 import type { Answer, Call, Question } from './git-messages.ts';
 import { completeOptions, type GitOptions } from './git-options.ts';
@@ -14,6 +14,8 @@ const ownedFolders = new Set<string>();
 /** How long after its limit the worker may still be busy (indexing a pack cannot be interrupted) before it is ended. */
 const graceMs = 15_000;
 const closeMs = 5_000;
+/** Commits other than the tip that are kept in memory; they share the files that are the same. */
+const keptCommits = 16;
 
 interface Waiting {
   readonly id: number;
@@ -46,7 +48,7 @@ function warnOfPlainText(options: GitOptions): void {
 }
 
 /** Opens the port. Nothing is read before the first call. */
-export function openGit(options: GitOptions): Git {
+export function openGit(options: GitOptions): Git & ReviewGit {
   const complete = completeOptions(options);
   const folder = path.resolve(complete.cacheDir);
   let worker: Worker | undefined;
@@ -61,6 +63,8 @@ export function openGit(options: GitOptions): Git {
   let freshWorker = true;
   let lastWorker: Worker | undefined;
   let snapshot: ConfigSnapshot | undefined;
+  /** Other commits that were read, the one used last at the end. */
+  const others = new Map<string, ConfigSnapshot>();
 
   function lose(dead: Worker, why: string): void {
     if (worker !== dead) return;
@@ -162,6 +166,13 @@ export function openGit(options: GitOptions): Git {
     }
   }
 
+  function keep(read: ConfigSnapshot): ConfigSnapshot {
+    others.delete(read.commit);
+    others.set(read.commit, read);
+    for (const oldest of others.keys()) if (others.size > keptCommits) others.delete(oldest);
+    return read;
+  }
+
   return {
     async sync({ after, signal }) {
       const result = await ask({ kind: 'sync', after }, signal);
@@ -169,21 +180,39 @@ export function openGit(options: GitOptions): Git {
         lastWorker = worker;
         freshWorker = true;
       }
-      if (result.kind !== 'sync')
-        throw new AdapterError('transient', 'GitWorkerLost', 'The Git worker answered another question.');
+      if (result.kind !== 'sync') throw lostPlace();
       return take(result.reading);
     },
     async publish(commit, signal) {
       const result = await ask({ kind: 'publish', files: commit.files, message: commit.message }, signal);
-      if (result.kind !== 'publish')
-        throw new AdapterError('transient', 'GitWorkerLost', 'The Git worker answered another question.');
+      if (result.kind !== 'publish') throw lostPlace();
       return result.result;
     },
     async readStatus(prefix, signal) {
       const result = await ask({ kind: 'readStatus', prefix }, signal);
-      if (result.kind !== 'readStatus')
-        throw new AdapterError('transient', 'GitWorkerLost', 'The Git worker answered another question.');
+      if (result.kind !== 'readStatus') throw lostPlace();
       return { commit: result.commit, files: result.files };
+    },
+    async readAt({ commit, ref }, signal) {
+      const held =
+        others.get(commit) ?? (snapshot?.commit === commit ? { ...snapshot, changed: undefined } : undefined);
+      if (held !== undefined) return keep(held);
+      const latest = [...others.values()].at(-1);
+      const result = await ask({ kind: 'readAt', commit, ref, against: latest?.commit }, signal);
+      if (result.kind !== 'readAt') throw lostPlace();
+      const files = new Map<string, ConfigFile>(result.files.against === undefined ? [] : latest?.files);
+      for (const path of result.files.removed) files.delete(path);
+      for (const file of result.files.written) files.set(file.path, file);
+      return keep({ commit, committedAt: result.files.committedAt, files, changed: undefined });
+    },
+    async propose(proposal, signal) {
+      const result = await ask({ kind: 'propose', proposal }, signal);
+      if (result.kind !== 'propose') throw lostPlace();
+      return result.result;
+    },
+    async withdraw(branch, signal) {
+      const result = await ask({ kind: 'withdraw', branch }, signal);
+      if (result.kind !== 'withdraw') throw lostPlace();
     },
     async close() {
       if (closed) return;
@@ -198,6 +227,10 @@ export function openGit(options: GitOptions): Git {
       ownsFolder = false;
     },
   };
+}
+
+function lostPlace(): AdapterError {
+  return new AdapterError('transient', 'GitWorkerLost', 'The Git worker answered another question.');
 }
 
 /** Paths whose file is another than before, or gone; with what the worker said, only those need to be looked at. */

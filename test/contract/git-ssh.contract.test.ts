@@ -82,6 +82,24 @@ function deployKey(at: SshServer, changes: { readonly secret?: string; readonly 
 }
 
 describe('Git over SSH with a deploy key', () => {
+  it('reads other commits, proposes and withdraws', async () => {
+    const remote = await server();
+    const base = commitFiles(remote.repository, 'main', { 'a.yaml': 'a\n' });
+    for (let round = 0; round < 5; round++) commitFiles(remote.repository, 'main', { 'b.yaml': `${round}\n` });
+    const head = commitFiles(remote.repository, 'topic', { 'a.yaml': 'other\n' }, { onto: base });
+    await git(remote.repository, 'update-ref', 'refs/pull/1/head', head);
+    const ssh = await sshServer(remote);
+    const port = adapter(remote, { url: ssh.url, auth: deployKey(ssh) });
+    const read = await port.readAt({ commit: head, ref: 'refs/pull/1/head' });
+    expect(read.files.get('a.yaml')?.text).toBe('other\n');
+    expect((await port.readAt({ commit: base })).files.size).toBe(1);
+    const files = new Map([['clusters/a/runs/r.yaml', 'r\n']]);
+    const made = await port.propose({ branch: 'oakum/run/r', base, files, message: 'm\n' });
+    expect(await git(remote.repository, 'rev-parse', 'oakum/run/r')).toBe(made.commit);
+    await port.withdraw('oakum/run/r');
+    expect(await git(remote.repository, 'for-each-ref', '--format=%(refname)', 'refs/heads/oakum')).toBe('');
+  });
+
   it('reads, deepens, publishes, races and reads back', async () => {
     const remote = await server();
     const commits = Array.from({ length: 100 }, (_, index) =>

@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest';
 import { openGit } from '../../reconciler/adapters/git.ts';
 import type { GitOptions } from '../../reconciler/adapters/git-options.ts';
 import { AdapterError } from '../../reconciler/model/failure.ts';
-import type { ConfigSnapshot, Git, SyncResult } from '../../reconciler/ports.ts';
+import type { ConfigSnapshot, Git, ReviewGit, SyncResult } from '../../reconciler/ports.ts';
 import { startGitServer, type GitServer } from '../support/git-server.ts';
 
 /** Everything that was logged, as text, to look for secrets in it. */
@@ -21,7 +21,11 @@ export async function server(): Promise<GitServer> {
 let caches = 0;
 
 /** An adapter with a cache folder of its own, short limits, and everything wanted. */
-export function adapter(to: GitServer, changes: Partial<GitOptions> = {}, heard: HeardLog = { lines: [] }): Git {
+export function adapter(
+  to: GitServer,
+  changes: Partial<GitOptions> = {},
+  heard: HeardLog = { lines: [] },
+): Git & ReviewGit {
   const say = (fields: Record<string, unknown>, message: string): void =>
     void heard.lines.push(`${JSON.stringify(fields)} ${message}`);
   const port = openGit({
