@@ -9,8 +9,9 @@ import type { Plan } from './model/plan.ts';
 import type { Hold } from './model/reason.ts';
 import type { PlanInput, PlanSettings } from './plan/input.ts';
 import { interestOf, planCluster } from './plan/plan.ts';
+import { wantedApprovals } from './plan/approved-runs.ts';
 import { wantedGates } from './plan/outside-gates.ts';
-import type { Cluster, Gates, Ledger, Lease, Log } from './ports.ts';
+import type { Approvals, Cluster, Gates, Ledger, Lease, Log } from './ports.ts';
 import type { Source } from './source.ts';
 
 /** A standby looks so often whether the Lease has come to it: a quiet cluster would not wake it. */
@@ -28,6 +29,8 @@ export interface Seat {
   readonly lease: Lease;
   /** Reads the gates of policies; without it they stay closed. */
   readonly gates?: Gates;
+  /** Asks the forge for reviews; without it nothing that needs one starts. */
+  readonly approvals?: Approvals;
 }
 
 /** Everything that one pass over one cluster saw and decided. */
@@ -152,24 +155,25 @@ export class ClusterLoop {
     const desired = source.desired?.clusters.get(this.name);
     const wanted = wantedGates(this.document, desired?.policy);
     const gates = wanted.length > 0 ? await this.seat.gates?.read(wanted) : undefined;
-    const observed: Observed = {
-      ...raw,
-      ...(gates ? { gates } : {}),
-      clusterUid: this.uid,
-      evictions: this.answers.evictions,
-      refusals: this.answers.refusals,
-    };
-    return {
+    const wishes = {
       now,
       commit: source.commit,
       committedAt: source.committedAt,
       fleet: source.desired?.fleet ?? defaultFleet,
       desired,
       sourceHold: source.hold,
-      observed,
-      ledger: this.document,
       settings: this.settings,
     };
+    const approvals = await this.seat.approvals?.read(wantedApprovals(this.document, wishes));
+    const observed: Observed = {
+      ...raw,
+      ...(gates ? { gates } : {}),
+      ...(approvals ? { approvals } : {}),
+      clusterUid: this.uid,
+      evictions: this.answers.evictions,
+      refusals: this.answers.refusals,
+    };
+    return { ...wishes, observed, ledger: this.document };
   }
 
   private result(

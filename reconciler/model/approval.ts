@@ -54,6 +54,8 @@ export interface PullRequest {
   readonly fork: boolean;
   /** Commit at its head: what reviewers see now, or saw when it was merged. */
   readonly head: string;
+  /** Where the branch left the base branch; undefined when the forge does not say. For previews only, nothing is judged by it. */
+  readonly mergeBase?: string;
   readonly author: Identity;
   /** The commit on the base branch that the merge made, when it was made, and by whom. */
   readonly merged: { readonly commit: string; readonly at: number; readonly by: Identity | undefined } | undefined;
