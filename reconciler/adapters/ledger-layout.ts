@@ -1,7 +1,7 @@
 // How the ledger lies in ConfigMaps: one JSON value per data key, nodes spread over shards, and back again.
 import { digest } from '../model/digest.ts';
 import { AdapterError } from '../model/failure.ts';
-import type { LedgerDocument, NodeHistory, NodeRecord, RequestRecord, RunRecord } from '../model/ledger.ts';
+import type { LedgerDocument, NodeHistory, NodeRecord, RequestRecord, RunRecord, Sightings } from '../model/ledger.ts';
 
 /** Data of ConfigMaps by name: each a map from data key to JSON text. */
 export type Image = Map<string, Map<string, string>>;
@@ -37,12 +37,14 @@ const historyPerShard = 400;
 export const headKey = 'ledger';
 /** Data key of a run's ConfigMap. */
 const runKey = 'run';
+/** Data key of what scans saw, beside the head: it changes seldom and is large. */
+const sightingsKey = 'sightings';
 const requestPrefix = 'request.';
 /** Data keys of ours among node names begin with an underscore, which no node name has. */
 export const generationKey = '_generation';
 
 /** What is one of its kind in a ledger: everything but requests, runs and history. */
-type Single = Omit<LedgerDocument, 'requests' | 'runs' | 'history'>;
+type Single = Omit<LedgerDocument, 'requests' | 'runs' | 'history' | 'sightings'>;
 
 interface Head extends Single {
   /** The runs that exist; a run's ConfigMap that is not listed here is rubbish of a save that was cut short. */
@@ -82,10 +84,11 @@ function json(value: object): string {
  */
 export function layOut(document: LedgerDocument, names: LedgerNames, present: Image): Image {
   const image: Image = new Map();
-  const { requests, runs, history: nodes, ...single } = document;
+  const { requests, runs, history: nodes, sightings, ...single } = document;
   const history = spread(nodes, historyPerShard, (index) => names.history(index), present, image);
   const head: Head = { ...single, runs: Object.values(runs).map(({ id, hash }) => ({ id, hash })), history };
   const headData = new Map([[headKey, JSON.stringify(head)]]);
+  if (sightings) headData.set(sightingsKey, json(sightings));
   for (const [name, request] of Object.entries(requests)) headData.set(requestKey(name), json(request));
   image.set(names.head, headData);
   for (const { nodes: records, ...run } of Object.values(runs)) {
@@ -167,7 +170,16 @@ export function takeUp(image: Image, names: LedgerNames): LedgerDocument {
     requests[request.name] = request;
   }
   const { runs: _runs, history: _history, ...single } = head;
-  return { ...single, accepted: head.accepted, slot: head.slot, requests, runs, history };
+  const seen = image.get(names.head)?.has(sightingsKey) ? parse<Sightings>(image, names.head, sightingsKey) : undefined;
+  return {
+    ...single,
+    accepted: head.accepted,
+    slot: head.slot,
+    requests,
+    runs,
+    history,
+    ...(seen ? { sightings: seen } : {}),
+  };
 }
 
 function parseHead(image: Image, names: LedgerNames): Head {

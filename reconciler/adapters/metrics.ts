@@ -54,6 +54,14 @@ export function openMetrics(): Metrics {
   const lastRun = gauge('oakum_last_run_end_timestamp_seconds', 'End of the newest run that ended.', ['cluster']);
   const holds = gauge('oakum_hold', 'One for each reason that holds the cluster.', ['cluster', 'reason']);
   const pending = gauge('oakum_pending_updates', 'Updates that wait, as last counted, over all nodes.', ['cluster']);
+  const overdue = gauge('oakum_nodes_overdue', 'Nodes whose oldest pending update is older than maxAge.', ['cluster']);
+  const oldest = gauge(
+    'oakum_oldest_pending_update_timestamp_seconds',
+    'When the oldest pending update of any node was first seen; 0 when none is pending.',
+    ['cluster'],
+  );
+  const unseen = gauge('oakum_nodes_not_scanned', 'Nodes of which it is not known what is pending.', ['cluster']);
+  const scanErrors = gauge('oakum_nodes_scan_failed', 'Nodes whose last scan brought nothing.', ['cluster']);
   const reboots = gauge('oakum_nodes_reboot_required', 'Nodes whose installed updates need a reboot.', ['cluster']);
   const cordon = gauge(
     'oakum_owned_cordon_age_seconds',
@@ -137,6 +145,11 @@ export function openMetrics(): Metrics {
       { cluster },
       here.reduce((sum, one) => sum + (one?.count ?? 0), 0),
     );
+    overdue.set({ cluster }, plan.nodes.filter((node) => node.overdueSince !== undefined).length);
+    const since = here.flatMap((one) => one?.since ?? []);
+    oldest.set({ cluster }, since.length === 0 ? 0 : since.reduce((a, b) => Math.min(a, b)) / 1_000);
+    unseen.set({ cluster }, here.filter((one) => one === undefined).length);
+    scanErrors.set({ cluster }, plan.nodes.filter((node) => ledger.history[node.node]?.scan?.error).length);
     reboots.set({ cluster }, here.filter((one) => one?.reboot === true).length);
     cordon.set({ cluster }, oldestCordon(ledger, now));
   }

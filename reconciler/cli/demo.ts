@@ -194,6 +194,7 @@ const demoFlags = {
   image: 'docker.io/library/busybox:1.37.0',
   identity: 'demo',
   approvalFloor: 'none',
+  maxScans: '2',
   rebootDelay: '1s',
   retryDelay: '1s',
   jobStartTimeout: '30s',

@@ -111,6 +111,7 @@ export interface ClusterFlags {
   readonly identity: string;
   readonly approvalFloor: 'none' | 'merge' | 'review';
   readonly maxNodesPerHour?: string;
+  readonly maxScans: string;
   readonly gateAllow?: string;
   readonly rebootDelay: string;
   readonly retryDelay: string;
@@ -167,6 +168,11 @@ export function addClusterFlags(command: Command): Command {
     )
     .addOption(
       new Option('--max-nodes-per-hour <number>', 'ceiling that no policy can exceed').env('OAKUM_MAX_NODES_PER_HOUR'),
+    )
+    .addOption(
+      new Option('--max-scans <number>', 'nodes of a cluster that are scanned at one time; 0: never any')
+        .env('OAKUM_MAX_SCANS')
+        .default('2'),
     )
     .addOption(
       new Option('--reboot-delay <duration>', 'between the reboot Job and the reboot: time for the kubelet to report')
@@ -271,7 +277,10 @@ export function planSettings(flags: ClusterFlags, script: string): PlanSettings 
       proxies.filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== ''),
     ),
     approvalFloor: flags.approvalFloor,
-    ceilings: { nodesPerHour: numberFlag('max-nodes-per-hour', flags.maxNodesPerHour, 1, 100_000) },
+    ceilings: {
+      nodesPerHour: numberFlag('max-nodes-per-hour', flags.maxNodesPerHour, 1, 100_000),
+      scansAtOnce: numberFlag('max-scans', flags.maxScans, 0, 1_000) ?? 2,
+    },
     timing: {
       ...standardTiming,
       rebootDelayMs: durationFlag('reboot-delay', flags.rebootDelay),

@@ -20,6 +20,8 @@ export interface Reading {
 }
 
 const second = 1000;
+/** More often would be a burden on the package mirrors and tell nothing new. */
+const leastScanMs = 10 * MINUTE;
 
 /**
  * Reads a spec that the schema allows. Everything that is wrong goes to `say`; the policy is only to be used when nothing was said.
@@ -45,6 +47,7 @@ export function readPolicy(spec: WrittenPolicySpec, reading: Reading, say: Say):
     reboot: readReboot(spec.reboot, say),
     drain: readDrain(spec.drain, say),
     rollout: readRollout(spec.rollout, say),
+    scan: readScan(spec.scan, say),
     maxAge: readMaxAge(spec.maxAge, say),
     gates: (spec.gates ?? []).flatMap((gate, index) => readGate(gate, ['spec', 'gates', index], say) ?? []),
     approval: {
@@ -63,6 +66,13 @@ export function readPolicy(spec: WrittenPolicySpec, reading: Reading, say: Say):
     say(
       ['spec', 'strategy'],
       'strategy RebootOnly with reboot.when: never would do nothing; change one of them',
+      'contradiction',
+    );
+  }
+  if (policy.maxAge && policy.updates.minAgeMs >= policy.maxAge.afterMs) {
+    say(
+      ['spec', 'maxAge'],
+      'updates.minAge is not shorter than maxAge, so every update would be too old before it may be installed; change one of them',
       'contradiction',
     );
   }
@@ -199,6 +209,14 @@ function readQuantity(written: number | string | undefined): Quantity {
   return typeof written === 'string'
     ? { kind: 'percent', value: Number(written.replace('%', '')) }
     : { kind: 'count', value: written ?? 1 };
+}
+
+function readScan(written: WrittenPolicySpec['scan'], say: Say): Policy['scan'] {
+  const path = ['spec', 'scan', 'every'];
+  const everyMs = readDuration(written?.every, DAY, path, say, { most: 366 * DAY });
+  if (everyMs > 0 && everyMs < leastScanMs)
+    say(path, 'a scan reads the package repositories; at least 10m, or 0s for never', 'duration');
+  return { everyMs };
 }
 
 function readMaxAge(written: WrittenPolicySpec['maxAge'], say: Say): Policy['maxAge'] {

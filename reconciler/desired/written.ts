@@ -83,6 +83,7 @@ export interface WrittenPolicySpec {
         readonly soak?: string;
       })
     | null;
+  readonly scan?: { readonly every?: string } | null;
   readonly maxAge?: string | { readonly after: string; readonly openRun?: boolean } | null;
   readonly gates?: readonly WrittenGate[] | null;
   readonly approval?: (Partial<Omit<ApprovalRules, 'leadTimeMs'>> & { readonly leadTime?: string }) | null;

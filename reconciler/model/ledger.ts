@@ -27,6 +27,16 @@ export interface LedgerDocument {
   readonly runs: Readonly<Record<string, RunRecord>>;
   /** What is known of nodes across runs, by node name. */
   readonly history: Readonly<Record<string, NodeHistory>>;
+  /** Which updates were seen in this cluster, and since when; absent while none was seen. */
+  readonly sightings?: Sightings;
+}
+
+/** What scans and downloads of all nodes saw. An update is a package in one version on one kind of system. */
+export interface Sightings {
+  /** By `<os> <package> <version>`: when it was first seen on any node, and the day since the epoch on which it was seen last. */
+  readonly first: Readonly<Record<string, readonly [first: number, lastDay: number]>>;
+  /** Lists of pending updates (`<package> <version>`, sorted), each kept once, by hash. */
+  readonly lists: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface RequestRecord {
@@ -99,6 +109,8 @@ export interface RunRecord {
   readonly approval?: ApprovalRecord;
   /** Failures that a `resume` has forgiven. */
   readonly forgiven: number;
+  /** With `updates.lock`: the exact versions for later nodes, by kind of system. */
+  readonly locks?: Readonly<Record<string, VersionLock>>;
   /** Set once the archive file is on the status branch. */
   readonly archived: boolean;
 }
@@ -111,6 +123,16 @@ export interface RunSpec {
   readonly onlySelector: string | undefined;
   /** A person's reason, from the request. */
   readonly why: string;
+}
+
+/** What the first node of its kind installed. */
+export interface VersionLock {
+  /** The node that installed it. */
+  readonly node: string;
+  readonly at: number;
+  /** `<package> <version>`, sorted; empty when `problem` says why there is no list. */
+  readonly packages: readonly string[];
+  readonly problem?: string;
 }
 
 /** Where one node is in one run. */
@@ -158,6 +180,10 @@ export interface NodeRecord {
   readonly patch: PatchResult | undefined;
   /** The run label is on the node; when it disappears afterwards, a person has reset the node. */
   readonly marked: boolean;
+  /** Packages that are left out because the policy's `updates.minAge` has not passed for them; absent: not judged yet. */
+  readonly young?: readonly string[] | undefined;
+  /** Kind of system (distribution, release, architecture): nodes of one kind share exact versions. */
+  readonly system?: string;
   /** How often a drain ran into its timeout in this run. */
   readonly drainTries: number;
   /** Pods with volumes were moved: their volumes must be detached before the drain is over. */
@@ -195,13 +221,50 @@ export interface NodeHistory {
   /** How long the node's last ways through a run took, milliseconds, newest last, at most five. */
   readonly durations: readonly number[];
   /** Updates that wait, as last seen by a download or scan. */
-  readonly pending:
-    | { readonly count: number; readonly since: number | undefined; readonly at: number; readonly reboot: boolean }
-    | undefined;
+  readonly pending: PendingUpdates | undefined;
+  /** The scan that is under way or was the last one. */
+  readonly scan?: ScanRecord;
+  /** A scan found that somebody else has patched the node; until a run of ours finds it patched or up to date. */
+  readonly outside?: { readonly at: number; readonly message: string } | undefined;
+  /** When a run was last opened because the node's updates were too old. */
+  readonly slaRunAt?: number;
   /**
    * How the patch on boot ended, or why there was none; undefined while it was not decided. Decided once in a node's life. `failed`: the
    * node was not patched, and `onBoot.onFailure` says what becomes of its taint.
    */
   readonly boot?:
     { readonly at: number; readonly failed: boolean; readonly reason: Reason; readonly message: string } | undefined;
+}
+
+/** What waits on a node. */
+export interface PendingUpdates {
+  /** All that the policy's scope names, also what stays for a reason (held by a person, protected, too young). */
+  readonly count: number;
+  /** When the oldest of them was first seen in this cluster; undefined: nothing is pending. */
+  readonly since: number | undefined;
+  /** When this was seen. */
+  readonly at: number;
+  readonly reboot: boolean;
+  /** How many of them a run would install now; absent: not told. */
+  readonly installable?: number;
+  /** Hash of the list in {@link Sightings.lists}; absent: the list did not fit into the result, or is not kept. */
+  readonly list?: string;
+  /** The kernel that ran when this was seen. */
+  readonly kernel?: string;
+}
+
+/** One scan of a node. Written before its Job is created. */
+export interface ScanRecord {
+  /** Number of the node's turn: instants of one length since the epoch, moved by the node's own offset. */
+  readonly slot: number;
+  /** Which Job of this turn it is, from 1. */
+  readonly tries: number;
+  /** When this try began. */
+  readonly since: number;
+  /** Do nothing before this instant (back-off). */
+  readonly notBefore: number | undefined;
+  /** When the turn ended, with a result or without; undefined: it is under way. */
+  readonly endedAt: number | undefined;
+  /** Why the last scan brought nothing; undefined: it did. */
+  readonly error: { readonly reason: Reason; readonly message: string; readonly since: number } | undefined;
 }

@@ -27,6 +27,8 @@ export const hookLabel = `${domain}/hook`;
 export const runIdAnnotation = `${domain}/run-id`;
 /** Annotation on a Job: the node's name. */
 export const nodeNameAnnotation = `${domain}/node`;
+/** Annotation on the pod of a Job: the exact versions that it may install, `<package> <version>` a line; the pod finds them in a file. */
+export const lockAnnotation = `${domain}/lock`;
 /** Annotation on a Node: RFC 3339 time of the last successful patch. */
 export const lastPatchedAnnotation = `${domain}/last-patched`;
 /** Annotation on a Node: OS and kernel after the last successful patch. */

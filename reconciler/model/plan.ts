@@ -33,4 +33,6 @@ export interface NodeVerdict {
   /** When, if that is known. */
   readonly at: number | undefined;
   readonly run: string | undefined;
+  /** Since when the oldest pending update has been older than the policy allows; absent: it is not. */
+  readonly overdueSince?: number;
 }

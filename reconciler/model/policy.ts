@@ -18,6 +18,8 @@ export interface Policy {
   readonly reboot: RebootRules;
   readonly drain: DrainRules;
   readonly rollout: Rollout;
+  /** Look at every node without changing it, this often; 0: never. Read from the newest policy only, never from a run's own. */
+  readonly scan: { readonly everyMs: number };
   /** Report (and if `openRun`, patch) a node whose oldest pending update is older than this. */
   readonly maxAge: { readonly afterMs: number; readonly openRun: boolean } | undefined;
   readonly gates: readonly Gate[];

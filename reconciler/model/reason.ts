@@ -1,4 +1,5 @@
 // The closed list of reasons: one CamelCase word for everything that waits, was skipped, or went wrong.
+import { updateReasons } from './reason-updates.ts';
 
 /** What a reason means, and what a person can do. Shown by `oakum why`, in status and in docs/troubleshooting.md. */
 export interface ReasonText {
@@ -322,10 +323,6 @@ const reasonTable = {
       'What the package manager wanted to do is more than the policy allows (a protected package, a removal, another version).',
     wayOut: 'The message names the package. Nothing was changed.',
   },
-  LockMismatch: {
-    about: 'The exact versions that the run demands cannot be had.',
-    wayOut: 'Make the mirror keep them, or let the run make a new lock.',
-  },
   InstallFailed: {
     about: 'Installing failed half-way; the node is changed and not verified.',
     wayOut: 'The message names the package. Repair the node, uncordon it, then commit a request.',
@@ -378,6 +375,8 @@ const reasonTable = {
     about: 'The patch script ended in a way it should not.',
     wayOut: 'This is a bug: please report it with the message.',
   },
+  // Single updates: their age, their exact versions.
+  ...updateReasons,
 } as const satisfies Record<string, ReasonText>;
 
 /** One word from the closed list. */

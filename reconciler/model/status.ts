@@ -115,6 +115,14 @@ export interface NodeStatus {
   readonly osImage: string;
   readonly kernel: string;
   readonly pendingUpdates: number | undefined;
+  /** Since when the oldest of them is known in the cluster. */
+  readonly pendingSince?: string | undefined;
+  /** Since when that is longer than the policy's `maxAge`. */
+  readonly overdueSince?: string | undefined;
+  /** What somebody else did to the node, as a scan found it. */
+  readonly patchedOutside?: string | undefined;
+  /** Why the last scan brought nothing, and since when. */
+  readonly scanError?: string | undefined;
   readonly rebootRequired: boolean;
   readonly lastError: string;
 }

@@ -46,6 +46,8 @@ export interface SeatingInput {
   readonly etcd: readonly EtcdMember[] | undefined;
   /** When nodes were begun lately, in this run and in others: the hourly ceiling knows no runs. */
   readonly starts: readonly number[];
+  /** UIDs of nodes on which a scan is under way. */
+  readonly scanning: ReadonlySet<string>;
 }
 
 /**
@@ -95,6 +97,7 @@ export function seat(input: SeatingInput): Seating {
       foreignMaintenance(node) ??
       notReadyHold(node) ??
       (start.length >= left && record.startedAt === undefined ? beyondCeiling(run) : undefined) ??
+      scanHold(node, input.scanning) ??
       hourlyHold(input, start.length) ??
       canary.hold ??
       soak ??
@@ -119,6 +122,11 @@ export function seat(input: SeatingInput): Seating {
     controlPlane ||= node.controlPlane;
   }
   return { start, holds };
+}
+
+function scanHold(node: NodeView, scanning: ReadonlySet<string>): Hold | undefined {
+  if (!scanning.has(node.uid)) return undefined;
+  return { reason: 'WaitingForJob', message: 'a scan of the node is under way and ends soon', until: undefined };
 }
 
 function retryHold(record: NodeRecord, now: number): Hold | undefined {

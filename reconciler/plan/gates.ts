@@ -55,7 +55,6 @@ export function unsupported(policy: Policy): string[] {
   if (policy.strategy === 'Replace') fields.push('strategy: Replace');
   if (policy.updates.lock) fields.push('updates.lock');
   if (policy.updates.minAgeMs > 0) fields.push('updates.minAge');
-  if (policy.maxAge !== undefined) fields.push('maxAge');
   return fields;
 }
 

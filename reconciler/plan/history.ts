@@ -1,5 +1,6 @@
 // What is remembered of a node across runs, updated at the moments that matter.
 import type { NodeHistory, NodeRecord, RunRecord } from '../model/ledger.ts';
+import { meaningOf } from '../model/patch-result.ts';
 
 /** A node of which nothing is known yet. */
 export function noHistory(uid: string): NodeHistory {
@@ -27,7 +28,8 @@ export function remember(
 ): NodeHistory | undefined {
   const base = known?.uid === after.uid ? known : noHistory(after.uid);
   let next = base;
-  if (after.download && after.download !== before?.download) {
+  // An answer that failed has not looked at everything: what it does not name may be pending all the same.
+  if (after.download && after.download !== before?.download && meaningOf(after.download.code).severity === 'ok') {
     const { pending, rebootRequired } = after.download;
     next = {
       ...next,
@@ -56,6 +58,7 @@ export function remember(
         quarantine: undefined,
         durations:
           after.startedAt === undefined ? next.durations : [...next.durations, now - after.startedAt].slice(-5),
+        outside: undefined,
         pending: {
           count: left,
           since: left === 0 ? undefined : (next.pending?.since ?? now),
@@ -66,7 +69,7 @@ export function remember(
     }
     case 'Skipped':
       if (after.reason !== 'UpToDate') return next === base ? undefined : next;
-      return { ...next, lastChecked: now, lastRun: run.hash, lastError: '' };
+      return { ...next, lastChecked: now, lastRun: run.hash, lastError: '', outside: undefined };
     case 'Failed':
       return { ...next, lastError: `${after.reason}: ${after.message}` };
     case 'Quarantined':

@@ -38,7 +38,11 @@ export interface PlanSettings {
   /** Logins and ids of the accounts that Oakum itself uses at the forge: they approve nothing. */
   readonly ownAccounts?: readonly string[];
   /** Ceilings that no policy can exceed. */
-  readonly ceilings: { readonly nodesPerHour: number | undefined };
+  readonly ceilings: {
+    readonly nodesPerHour: number | undefined;
+    /** Scans that go on at one time in a cluster; 0: none ever. Absent: two. */
+    readonly scansAtOnce?: number;
+  };
   /** Waits of the engine in milliseconds. */
   readonly timing: Timing;
 }

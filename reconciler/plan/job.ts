@@ -56,7 +56,8 @@ export function renderJob(run: RunRecord, node: NodeRecord, step: Step, settings
       parallelism: 1,
       podReplacementPolicy: 'Failed',
       activeDeadlineSeconds: Math.ceil(settings.timing.jobDeadlineMs / 1000),
-      ttlSecondsAfterFinished: 86_400,
+      // A scan's answer is read at once and nobody looks for it later; a thousand nodes would leave a thousand Jobs a day.
+      ttlSecondsAfterFinished: step === 'scan' ? 3_600 : 86_400,
       template: {
         metadata: { labels, annotations },
         spec: podSpec(run, node, step, settings),

@@ -12,12 +12,15 @@ import { needsEtcd } from './etcd.ts';
 import { wantedHooks } from './hooks.ts';
 import { acceptCommit } from './approved-commit.ts';
 import { judgeRuns, wantedApprovals } from './approved-runs.ts';
+import { noteDownloads } from './first-seen.ts';
 import { clusterHolds, standingHolds } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { markActions } from './marks.ts';
 import { chooseRun, endRuns, forgetRuns, queueHold } from './runs.ts';
 import { moveMaintenance } from './maintenance.ts';
 import { moveRun } from './run-pass.ts';
+import { moveScans } from './scan.ts';
+import { nextOverdue, registerSla } from './sla.ts';
 import { sweep } from './sweep.ts';
 import { registerTriggers } from './triggers.ts';
 import { tellNodes, upcomingRuns } from './verdicts.ts';
@@ -46,10 +49,13 @@ export function planCluster(input: PlanInput): Plan {
   const agreed = readable ? acceptCommit(ledger, input) : undefined;
   if (agreed?.hold) holds.push(agreed.hold);
   else if (agreed) ledger = acceptCommit(registerTriggers(ledger, { ...input, ledger }), input).ledger;
+  const agreedTo = readable && !agreed?.hold;
+  // Nodes whose updates have waited too long open a run by themselves, if the policy says so.
+  if (agreedTo) ledger = registerSla(ledger, input);
   // Nodes that have just joined with the taint get a run of their own, or are let go with a reason.
-  if (readable && !agreed?.hold) ledger = registerBoots(ledger, input, holds);
+  if (agreedTo) ledger = registerBoots(ledger, input, holds);
   // Runs that need an approval have it, wait for it, or lose it again.
-  if (readable && !agreed?.hold) ledger = judgeRuns(ledger, input);
+  if (agreedTo) ledger = judgeRuns(ledger, input);
   // What has waited too long ends, with the reason that it waited for.
   ledger = endRuns(ledger, input);
   // At most one run that disturbs is under way; the others wait for it.
@@ -63,6 +69,10 @@ export function planCluster(input: PlanInput): Plan {
   // Nodes under way go on; free seats go to the next ones.
   const moved = moveRun(ledger, input, holds);
   ledger = moved.ledger;
+  // What downloads saw is remembered for the whole cluster; then nodes at rest are looked at in their turn.
+  ledger = noteDownloads(ledger, input);
+  const scans = moveScans(ledger, input, agreedTo);
+  ledger = scans.ledger;
   // Cordons of ours without an owner are taken away; what a person undid is accepted.
   const swept = sweep(ledger, input);
   ledger = forgetRuns(swept.ledger, input);
@@ -74,6 +84,7 @@ export function planCluster(input: PlanInput): Plan {
     ...booted.actions,
     ...kept.actions,
     ...moved.actions,
+    ...scans.actions,
     ...swept.actions,
     ...released,
     ...marks,
@@ -91,7 +102,15 @@ export function planCluster(input: PlanInput): Plan {
   const times = [...holds, ...waiting.values()]
     .map((hold) => hold.until)
     .concat(wantedApprovals(ledger, input).length > 0 ? input.now + reviewsMs : undefined)
-    .concat(moved.until, booted.until, kept.until, upcoming.wake, queueHold(ledger, input, holds)?.until);
+    .concat(
+      moved.until,
+      booted.until,
+      kept.until,
+      scans.until,
+      upcoming.wake,
+      queueHold(ledger, input, holds)?.until,
+      nextOverdue(ledger, input),
+    );
   return {
     ledger: same && input.ledger ? input.ledger : ledger,
     actions,

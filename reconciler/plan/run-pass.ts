@@ -23,6 +23,7 @@ import {
   newRecord,
 } from './records.ts';
 import { addRunIfChanged, closeRequests, endOf, withReason } from './runs.ts';
+import { scanningNodes } from './scan.ts';
 import { byTurn, selectedNodes } from './select.ts';
 import { advance } from './steps.ts';
 
@@ -205,6 +206,7 @@ class RunPass {
       history: this.ledger.history,
       nodesPerHour: input.settings.ceilings.nodesPerHour,
       starts: startsOf(this.ledger, this.run),
+      scanning: scanningNodes(this.ledger.history),
     });
     for (const [name, hold] of seating.holds) this.holds.set(name, hold);
     // What is missing is read in the next pass, which need not wait.

@@ -65,6 +65,9 @@ export interface StepResult {
   readonly rebooted?: number;
 }
 
+/** The part of the context that a Job needs. */
+export type JobContext = Pick<StepContext, 'now' | 'run' | 'record' | 'jobs' | 'refusal' | 'settings'>;
+
 /** What became of the Job of this step. */
 export type JobOutcome =
   | { readonly kind: 'wait'; readonly result: StepResult }
@@ -78,7 +81,7 @@ export type JobOutcome =
     };
 
 /** Creates the Job of the step when it is not there, and waits for its end. Deleted by hand, it is created again. */
-export function awaitJob(context: StepContext, step: Step): JobOutcome {
+export function awaitJob(context: JobContext, step: Step): JobOutcome {
   const { record, run, settings, now } = context;
   if (record.notBefore !== undefined && record.notBefore > now) {
     return { kind: 'wait', result: { record, actions: [], until: record.notBefore } };

@@ -6,6 +6,7 @@ import { runEnded } from '../model/ledger.ts';
 import { cordonAnnotation } from '../model/names.ts';
 import { isUnderWay } from '../model/node-phase.ts';
 import type { PlanInput } from './input.ts';
+import { isScanJob } from './scan.ts';
 
 /**
  * A node with our cordon needs a live step or a quarantine; else it is uncordoned. A quarantined node that a person uncordoned is
@@ -54,7 +55,7 @@ function idleJobs(ledger: LedgerDocument, input: PlanInput): Action[] {
     .filter(({ record }) => isUnderWay(record.phase));
   const uids = new Set(input.observed.nodes.map((node) => node.uid));
   return input.observed.jobs
-    .filter((job) => job.state === 'waiting' && uids.has(job.nodeUid))
+    .filter((job) => job.state === 'waiting' && uids.has(job.nodeUid) && !isScanJob(ledger.history[job.nodeName], job))
     .filter(
       (job) =>
         !records.some(

@@ -1,4 +1,5 @@
 // One verdict for every node: where it is, why, what comes next, and when.
+import { spellDuration } from '../model/duration.ts';
 import { iso } from '../model/instant.ts';
 import type { LedgerDocument, NodeRecord, RunRecord } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
@@ -13,6 +14,7 @@ import { isUnpatched } from './boot.ts';
 import { isBeside } from './records.ts';
 import { queueHold } from './runs.ts';
 import { exclusion, selectedNodes } from './select.ts';
+import { overdueAt } from './sla.ts';
 
 /** Next slots of the schedule with the instants at which a node may really start. */
 export function upcomingRuns(
@@ -54,18 +56,24 @@ export function tellNodes(
   const hold = queueHold(ledger, input, holds);
   return input.observed.nodes
     .map((node) => {
-      const record = active?.nodes[node.name];
-      // Where the work is; then a boot run or a maintenance that waits.
-      const working = record?.uid === node.uid && isUnderWay(record.phase);
-      const other = working ? undefined : beside.find((run) => isOpen(run.nodes[node.name], node));
-      const there = other?.nodes[node.name];
-      if (other && there) return inRun(node, other, there, waiting.get(node.name));
-      if (active && record?.uid === node.uid && (!isEndedWell(record) || record.phase === 'Patched'))
-        return inRun(node, active, record, waiting.get(node.name));
-      if (queued && chosen.has(node.uid)) return queuedVerdict(node, queued, hold);
-      return idleVerdict(node, ledger, input, holds, next);
+      const verdict = tell(node);
+      const overdue = overdueAt(node, ledger.history[node.name], input.desired?.policy);
+      return overdue === undefined || overdue > input.now ? verdict : { ...verdict, overdueSince: overdue };
     })
     .sort((a, b) => (a.node < b.node ? -1 : a.node > b.node ? 1 : 0));
+
+  function tell(node: NodeView): NodeVerdict {
+    const record = active?.nodes[node.name];
+    // Where the work is; then a boot run or a maintenance that waits.
+    const working = record?.uid === node.uid && isUnderWay(record.phase);
+    const other = working ? undefined : beside.find((run) => isOpen(run.nodes[node.name], node));
+    const there = other?.nodes[node.name];
+    if (other && there) return inRun(node, other, there, waiting.get(node.name));
+    if (active && record?.uid === node.uid && (!isEndedWell(record) || record.phase === 'Patched'))
+      return inRun(node, active, record, waiting.get(node.name));
+    if (queued && chosen.has(node.uid)) return queuedVerdict(node, queued, hold);
+    return idleVerdict(node, ledger, input, holds, next);
+  }
 }
 
 function isOpen(record: NodeRecord | undefined, node: NodeView): boolean {
@@ -177,7 +185,19 @@ function idleVerdict(
   const then = next === undefined ? 'nothing until a request is committed' : 'the next run of the schedule';
   if (history?.boot?.failed && isUnpatched(node))
     return say('BootPatchFailed', history.boot.message, `keeps its taint; ${then}`, next, 'Idle', history.boot.at);
+  const overdue = overdueAt(node, history, policy);
+  if (overdue !== undefined && overdue <= input.now && history?.pending?.since !== undefined)
+    return say(
+      'SlaExceeded',
+      `${history.pending.count} pending, the oldest since ${iso(history.pending.since).slice(0, 10)}; maxAge is ${spellDuration(policy?.maxAge?.afterMs ?? 0)}; ${coming}`,
+      then,
+      next,
+      'Idle',
+      overdue,
+    );
   if (history?.pending?.reboot) return say('RebootPending', `installed updates need a reboot; ${coming}`, then, next);
   if (history?.lastError) return say('NotYet', `last time: ${history.lastError}; ${coming}`, then, next);
+  if (history?.outside)
+    return say('PatchedOutside', `${history.outside.message}; ${coming}`, then, next, 'Idle', history.outside.at);
   return say('NotYet', coming, then, next);
 }

@@ -60,7 +60,9 @@ function problemParts(doc: StatusDocument): string[] {
 }
 
 function nodeRow(node: NodeStatus): string[] {
-  const pending = node.pendingUpdates === undefined ? 'not known' : String(node.pendingUpdates);
+  const since = node.pendingSince === undefined ? '' : ` since ${node.pendingSince.slice(0, 10)}`;
+  const late = node.overdueSince === undefined ? '' : ', too old';
+  const pending = node.pendingUpdates === undefined ? 'not known' : `${node.pendingUpdates}${since}${late}`;
   return [
     code(node.name),
     node.phase,

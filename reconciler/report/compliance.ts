@@ -8,6 +8,11 @@ const columns: readonly (readonly [string, (cluster: string, node: NodeStatus) =
   ['reason', (_cluster, node) => node.reason],
   // Empty where it is not known: a nought would claim that somebody has looked.
   ['pending_updates', (_cluster, node) => node.pendingUpdates?.toString() ?? ''],
+  ['pending_since', (_cluster, node) => node.pendingSince ?? ''],
+  // Since when updates have waited for longer than the policy's maxAge; empty: they have not, or no age is set.
+  ['sla_exceeded_since', (_cluster, node) => node.overdueSince ?? ''],
+  ['patched_outside', (_cluster, node) => (node.patchedOutside === undefined ? 'no' : 'yes')],
+  ['scan_error', (_cluster, node) => node.scanError ?? ''],
   ['reboot_required', (_cluster, node) => (node.rebootRequired ? 'yes' : 'no')],
   ['last_patched', (_cluster, node) => node.lastPatched ?? ''],
   ['patched_version', (_cluster, node) => node.patchedVersion],

@@ -113,6 +113,20 @@ function ready(facts: ConditionFacts, last: RunRecord | undefined): Told {
       since: last.since,
       dated: true,
     };
+  const late = nodes
+    .flatMap(({ name, overdueSince }) => (overdueSince === undefined ? [] : [{ name, overdueSince }]))
+    .sort((a, b) =>
+      a.overdueSince < b.overdueSince ? -1 : a.overdueSince > b.overdueSince ? 1 : a.name < b.name ? -1 : 1,
+    );
+  const [latest] = late;
+  if (latest)
+    return {
+      status: 'False',
+      reason: 'SlaExceeded',
+      message: `updates have been pending for longer than maxAge: ${some(late.map(({ name }) => name))}`,
+      since: Date.parse(latest.overdueSince),
+      dated: true,
+    };
   return {
     status: 'True',
     reason: 'Completed',

@@ -174,6 +174,10 @@ function readNode(node: Fields): NodeStatus {
     osImage: optional(node, 'osImage') ?? '',
     kernel: optional(node, 'kernel') ?? '',
     pendingUpdates: node['pendingUpdates'] === undefined ? undefined : number(node, 'pendingUpdates'),
+    pendingSince: optional(node, 'pendingSince'),
+    overdueSince: optional(node, 'overdueSince'),
+    patchedOutside: optional(node, 'patchedOutside'),
+    scanError: optional(node, 'scanError'),
     rebootRequired: node['rebootRequired'] === true,
     lastError: optional(node, 'lastError') ?? '',
   };

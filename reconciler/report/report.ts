@@ -1,6 +1,6 @@
 // Builds the StatusDocument of one cluster: facts in order, cleaned, without "now".
 import type { ClusterDesired } from '../model/desired.ts';
-import type { LedgerDocument, RequestRecord } from '../model/ledger.ts';
+import type { LedgerDocument, RequestRecord, ScanRecord } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
 import { isUnderWay } from '../model/node-phase.ts';
 import type { NodeView } from '../model/observed.ts';
@@ -138,8 +138,17 @@ function nodeRows(input: ReportInput): NodeStatus[] {
       osImage: clean(view?.osImage ?? '', 300),
       kernel: clean(view?.kernel ?? '', 200),
       pendingUpdates: history?.pending?.count,
+      pendingSince: moment(history?.pending?.since),
+      overdueSince: moment(verdict.overdueSince),
+      patchedOutside: history?.outside && clean(history.outside.message),
+      scanError: tellScanError(history?.scan),
       rebootRequired: history?.pending?.reboot ?? false,
       lastError: clean(history?.lastError ?? ''),
     };
   });
+}
+
+function tellScanError(scan: ScanRecord | undefined): string | undefined {
+  if (!scan?.error) return undefined;
+  return clean(`${scan.error.reason} since ${factTime(scan.error.since)}: ${scan.error.message}`);
 }

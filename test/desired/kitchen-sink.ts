@@ -37,6 +37,7 @@ const files: Readonly<Record<string, string>> = {
   reboot: { when: always, returnTimeout: 10m, stableFor: 2m, maxPerDay: 2 }
   drain: { when: beforeReboot, timeout: 5m, onTimeout: force, gracePeriod: 60s, deleteEmptyDirData: true, force: true, skipPods: app=x }
   rollout: { concurrency: 2, topologyKey: topology.kubernetes.io/zone, canary: { nodes: 1, soak: 30m }, soak: 2m, maxFailures: 2, controlPlane: first, allowSingleControlPlane: true }
+  scan: { every: 12h }
   maxAge: { after: 30d, openRun: true }
   gates:
     - { prometheus: { url: "http://p:9090", alerts: { ignore: [Watchdog], only: [Bad] }, query: up == 0 } }

@@ -7,6 +7,7 @@ export default defineConfig({
     include: ['test/e2e/node/*.test.ts'],
     testTimeout: 300_000,
     hookTimeout: 600_000,
+    env: { OAKUM_MAX_SCANS: '0' },
     fileParallelism: false,
   },
 });

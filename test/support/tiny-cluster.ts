@@ -2,6 +2,7 @@
 import type { Action } from '../../reconciler/model/action.ts';
 import {
   cordonAnnotation,
+  lockAnnotation,
   nodeNameAnnotation,
   nodeUidLabel,
   runIdAnnotation,
@@ -25,13 +26,16 @@ import type { ActionResult, Cluster } from '../../reconciler/ports.ts';
 
 /** How a node behaves; a test changes it at any time. */
 export interface NodeBehaviour {
+  /** How many updates wait, without names; the result has no list then. */
   pending: number;
+  /** The updates that wait by package and version, in place of the mere number. */
+  updates: Readonly<Record<string, string>> | undefined;
   /** So many of the pending ones stay, held by a person. */
   held: number;
   /** Installing needs a reboot. */
   rebootNeeded: boolean;
   /** Error code that a mode of the script gives; undefined: it works. */
-  fail: Partial<Record<'download' | 'patch' | 'reboot' | 'verify', string>>;
+  fail: Partial<Record<'scan' | 'download' | 'patch' | 'reboot' | 'verify', string>>;
   /** Never comes back from a reboot. */
   staysDown: boolean;
   /** The Job ends without a result this many times. */
@@ -49,6 +53,10 @@ interface Machine {
   behaviour: NodeBehaviour;
   rebootRequired: boolean;
   heartbeats: number;
+  /** What the last download has fetched: the patch installs from it, without network. */
+  fetched: Readonly<Record<string, string>>;
+  /** What was really installed, and when. */
+  readonly installed: { readonly name: string; readonly version: string; readonly at: number }[];
 }
 
 interface Job {
@@ -128,6 +136,7 @@ export class TinyCluster implements Cluster {
       },
       behaviour: {
         pending: 3,
+        updates: undefined,
         held: 0,
         rebootNeeded: false,
         fail: {},
@@ -141,6 +150,8 @@ export class TinyCluster implements Cluster {
       },
       rebootRequired: false,
       heartbeats: 0,
+      fetched: {},
+      installed: [],
     });
     this.podsByNode.set(name, []);
   }
@@ -417,6 +428,7 @@ export class TinyCluster implements Cluster {
     const env = new Map(
       [...text.matchAll(/"name":"(OSP_[A-Z_]+)","value":"([^"]*)"/g)].map((match) => [match[1] ?? '', match[2] ?? '']),
     );
+    if (env.has('OSP_LOCK_FILE')) env.set('lock', lockOf(manifest.spec));
     const view: JobView = {
       name: manifest.metadata.name,
       uid: `job-${++this.counter}`,
@@ -439,16 +451,25 @@ export class TinyCluster implements Cluster {
   private finish(job: Job): void {
     const machine = this.machines.get(job.view.nodeName);
     if (!machine || !machine.view.ready) return;
-    const step = job.view.step as 'download' | 'patch' | 'reboot' | 'verify';
+    const step = job.view.step as 'scan' | 'download' | 'patch' | 'reboot' | 'verify';
     const { behaviour } = machine;
     if (step === 'patch' && behaviour.lostResults > 0) {
       behaviour.lostResults--;
       job.view = { ...job.view, state: 'failed', finishedAt: this.now(), exitCode: 137 };
       return;
     }
-    const code = (step === 'patch' ? behaviour.patchAnswers.shift() : undefined) ?? behaviour.fail[step];
-    const pendingBefore = behaviour.pending;
-    if (code === undefined && step === 'patch') {
+    const named = behaviour.updates === undefined ? undefined : this.named(job, machine, behaviour.updates);
+    const code =
+      (step === 'patch' ? behaviour.patchAnswers.shift() : undefined) ?? behaviour.fail[step] ?? named?.refused;
+    const pendingBefore = named?.pending ?? behaviour.pending;
+    if (code === undefined && step === 'patch' && named) {
+      if (named.plan.length > 0 && behaviour.rebootNeeded) machine.rebootRequired = true;
+      for (const [name, version] of named.plan) machine.installed.push({ name, version, at: this.now() });
+      const left = Object.entries(behaviour.updates ?? {}).filter(
+        ([name, version]) => !named.plan.some(([done, to]) => done === name && to === version),
+      );
+      behaviour.updates = Object.fromEntries(left);
+    } else if (code === undefined && step === 'patch') {
       if (behaviour.pending > 0 && behaviour.rebootNeeded) machine.rebootRequired = true;
       behaviour.pending = Math.min(behaviour.pending, behaviour.held);
     }
@@ -467,9 +488,19 @@ export class TinyCluster implements Cluster {
       after: state,
       n: {
         pending: step === 'download' || job.view.step === 'scan' ? pendingBefore : 0,
-        applied: step === 'patch' ? pendingBefore - behaviour.held : 0,
-        left: Math.max(0, behaviour.pending - behaviour.held),
+        applied: step !== 'patch' ? 0 : (named?.plan.length ?? pendingBefore - behaviour.held),
+        left: named ? (step === 'patch' ? 0 : named.plan.length) : Math.max(0, behaviour.pending - behaviour.held),
+        ...(named ? { kept: named.kept.length } : {}),
       },
+      ...(named && code === undefined
+        ? {
+            kept: named.kept.map(([name]) => [name, 'excluded']).slice(0, 20),
+            pkgs: {
+              enc: 'plain',
+              data: (step === 'patch' ? named.plan : named.all).map(([name, to]) => `${name} 1.0 ${to}`),
+            },
+          }
+        : {}),
       reboot: {
         required: machine.rebootRequired,
         safe: true,
@@ -484,6 +515,39 @@ export class TinyCluster implements Cluster {
       finishedAt: this.now(),
       exitCode: code === undefined ? 0 : 30,
       result: JSON.stringify(result),
+    };
+  }
+
+  /** The named updates as this Job sees them: what is pending, what it would install, what it leaves. */
+  private named(
+    job: Job,
+    machine: Machine,
+    updates: Readonly<Record<string, string>>,
+  ): {
+    readonly all: readonly (readonly [string, string])[];
+    readonly plan: readonly (readonly [string, string])[];
+    readonly kept: readonly (readonly [string, string])[];
+    readonly pending: number;
+    readonly refused: string | undefined;
+  } {
+    const { step } = job.view;
+    const all = Object.entries(step === 'patch' ? machine.fetched : updates);
+    const excluded = new Set((job.env.get('OSP_EXCLUDE') ?? '').split(' '));
+    const lock = job.env.get('lock')?.split('\n');
+    const taken = ([name, version]: readonly [string, string]): boolean =>
+      lock === undefined ? !excluded.has(name) : lock.includes(`${name} ${version}`);
+    const plan = all.filter(taken);
+    if (step === 'download') machine.fetched = Object.fromEntries(plan);
+    const gone = lock?.some((line) => {
+      const [name = '', version = ''] = line.split(' ');
+      return step === 'download' && updates[name] !== undefined && updates[name] !== version;
+    });
+    return {
+      all,
+      plan,
+      kept: all.filter((one) => !taken(one)),
+      pending: all.length,
+      refused: gone ? 'LOCK_VERSION_MISSING' : undefined,
     };
   }
 
@@ -520,4 +584,10 @@ function merged(
     else next[key] = value;
   }
   return next;
+}
+
+/** The lock that the pod would find in its file. */
+function lockOf(spec: Readonly<Record<string, unknown>>): string {
+  const { template } = spec as { template: { metadata: { annotations: Record<string, string> } } };
+  return template.metadata.annotations[lockAnnotation] ?? '';
 }
