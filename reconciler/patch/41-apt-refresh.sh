@@ -5,6 +5,7 @@ apt_refresh() {
   if [ -n "$(find "$APT_STATE/cache" -maxdepth 1 -name '*.bin' | head -n 1)" ]; then apt_lists_need=20480; fi
   need_space "$APT_STATE/lists" "$apt_lists_need" DISK_FULL_VAR "package lists"
   : >"$TMP/space.tsv"
+  apt_again=
   for apt_pause in 5 15 last; do
     apt_rc=0
     # shellcheck disable=SC2086 # options are words
@@ -12,7 +13,15 @@ apt_refresh() {
     apt_targets
     apt_code=
     apt_failed_uris
-    if [ "$apt_rc" = 0 ] && [ ! -s "$TMP/failed.uris" ]; then break; fi
+    if grep -q 'list of sources could not be read' "$TMP/update.out"; then
+      fail NO_SECURITY_SOURCE "apt cannot read its sources: $(grep '^E:' "$TMP/update.out" | head -n 1 | cut -c 4-160); mend that entry"
+    fi
+    if [ "$apt_rc" = 0 ] && [ ! -s "$TMP/failed.uris" ]; then
+      # Where the snapshots of an archive are stands in its Release file: apt reads them only when it has read that one before.
+      if [ ! -s "$TMP/unread.uris" ] || [ -n "$apt_again" ]; then break; fi
+      apt_again=yes
+      continue
+    fi
     apt_judge_refresh
     [ -n "$apt_code" ] || break
     case $apt_code in REPO_SIGNATURE | REPO_EXPIRED | CLOCK_SKEW | REPO_AUTH | DISK_FULL_VAR) apt_pause=last ;; esac
@@ -20,9 +29,21 @@ apt_refresh() {
     say "refresh failed ($apt_code); trying again in $apt_pause s"
     sleep "$apt_pause"
   done
+  if [ -n "$OSP_SNAPSHOT" ]; then apt_check_snapshot; fi
   if [ "$OSP_SCOPE" = security ] && [ ! -s "$TMP/security.pairs" ]; then
     fail NO_SECURITY_SOURCE "no security archive of $OS_ID ${OS_CODENAME:-$OS_VERSION} among the apt sources; add it, or name your mirror's fields in OSP_APT_SECURITY_PINS"
   fi
+}
+
+# apt takes today's archive without a word where there is no snapshot of it.
+apt_check_snapshot() {
+  grep -F "$OSP_SNAPSHOT" "$TMP/read.uris" | cut -f 2 >"$TMP/snapshot.releases"
+  while IFS='	' read -r snapshot_uri snapshot_release; do
+    grep -qxF -- "$snapshot_uri" "$TMP/needed.uris" || continue
+    if ! grep -qxF -- "$snapshot_release" "$TMP/snapshot.releases"; then
+      fail USAGE "$snapshot_uri $snapshot_release has no snapshot $OSP_SNAPSHOT; leave OSP_SNAPSHOT out, or name the snapshot server in apt's configuration (Acquire::Snapshots::URI)"
+    fi
+  done <"$TMP/read.uris"
 }
 
 apt_failed_uris() {

@@ -6,7 +6,7 @@
 dnf_preflight() {
   rpm_preflight dnf
   case $(readlink -f "$(command -v dnf)") in
-    *dnf5) fail UNSUPPORTED_OS "this $OS_ID ${OS_VERSION:-} system has dnf 5; dnf 4 is supported. Replace the node with a new image" ;;
+    *dnf5) fail UNSUPPORTED_OS "this $OS_ID ${OS_VERSION:-} system has dnf 5; dnf 4 is supported. Use new nodes (strategy Replace), or dnf5-automatic on the node" ;;
   esac
   DNF_OPTIONS="--color=never --setopt=cachedir=$RPM_CACHE/cache --setopt=keepcache=1 --setopt=metadata_expire=-1 --setopt=exit_on_lock=1 \
     --setopt=*.skip_if_unavailable=0 --setopt=skip_if_unavailable=0 --setopt=install_weak_deps=0 --setopt=clean_requirements_on_remove=0 \

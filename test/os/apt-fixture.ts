@@ -20,7 +20,7 @@ interface Package {
   readonly conffiles?: readonly string[];
 }
 
-type Pocket = 'release' | 'updates' | 'security' | 'vendor' | 'kubernetes' | 'esm' | 'next';
+type Pocket = 'release' | 'updates' | 'security' | 'vendor' | 'kubernetes' | 'esm' | 'esm-apps' | 'next';
 
 function shipped(
   pocket: Pocket,
@@ -100,6 +100,8 @@ const PACKAGES: readonly (readonly [Pocket, Package])[] = [
   // Extended maintenance, and the next release of the distribution among the sources.
   shipped('release', 'esm-fixed', '1.0'),
   shipped('esm', 'esm-fixed', '1.0+esm1'),
+  shipped('release', 'esm-app', '1.0'),
+  shipped('esm-apps', 'esm-app', '1.0+esm2'),
   shipped('next', 'sec-simple', '9.0'),
   shipped('next', 'bugfix-only', '9.0'),
   // Faults, installed by the tests that want them.
@@ -212,6 +214,15 @@ const ARCHIVES: readonly (Archive & { readonly pocket: Pocket })[] = [
     pool: 'pool',
   },
   {
+    pocket: 'esm-apps',
+    home: 'esm-apps',
+    suite: 'noble-apps-security',
+    codename: 'noble',
+    origin: 'UbuntuESMApps',
+    label: 'UbuntuESMApps',
+    pool: 'pool',
+  },
+  {
     pocket: 'next',
     home: 'ubuntu',
     suite: 'plucky-security',
@@ -239,6 +250,9 @@ const ARCHIVES: readonly (Archive & { readonly pocket: Pocket })[] = [
     pool: 'pool',
   },
 ];
+
+/** The day of which the archives hold a snapshot, below `snapshot/`. */
+export const SNAPSHOT = '20261001T000000Z';
 
 const GNUPG = join(CACHE, 'gnupg');
 
@@ -329,6 +343,17 @@ async function archives(): Promise<string> {
     await must('cp', ['-a', join(directory, 'expired'), half]);
     await publish(directory, { ...security, home: 'half' });
     await writeFile(join(half, 'dists/noble-security/main/binary-amd64/Packages'), 'Package: half\n');
+    // The same archive as it was on an earlier day, when only one of the fixes was there.
+    const snapshot = `snapshot/${SNAPSHOT}`;
+    await mkdir(join(directory, snapshot, 'pool-security'), { recursive: true });
+    const fix = 'pool-security/sec-simple_1.1_amd64.deb';
+    await symlink(join('../../../ubuntu', fix), join(directory, snapshot, fix));
+    for (const pool of ['pool-release', 'pool-updates']) {
+      await symlink(join('../../ubuntu', pool), join(directory, snapshot, pool));
+    }
+    for (const archive of ARCHIVES.filter((one) => one.home === 'ubuntu' && one.codename === 'noble')) {
+      await publish(directory, { ...archive, home: snapshot });
+    }
     await must('gpgconf', ['--homedir', GNUPG, '--kill', 'all']);
   });
 }

@@ -1,6 +1,6 @@
 // What is chosen on Debian and Ubuntu: golden plans over archives with every shape that has gone wrong in the field.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { apt, source, type Apt } from './apt-fixture.ts';
+import { apt, SNAPSHOT, source, type Apt } from './apt-fixture.ts';
 import type { Root } from './roots.ts';
 import { packagesOf, start } from './script.ts';
 
@@ -227,4 +227,57 @@ describe('what is never done', () => {
     expect(result.code).toBe('OK');
     expect(result.kept).toContainEqual(['drags-kubelet', 'dependency']);
   });
+});
+
+describe('snapshots of the archive', () => {
+  const EARLIER = ['sec-simple 1.0 1.1'];
+  const known = (): string =>
+    `Acquire::Snapshots::URI::Origin::Ubuntu "${fixture.server.url}/snapshot/@SNAPSHOTID@/";\n`;
+
+  test('with an apt that knows them, the day that is named decides; where an archive has none, that is refused', async () => {
+    const other = await fixture.node('trixie');
+    try {
+      const env = { OSP_SNAPSHOT: SNAPSHOT };
+      await other.write('/etc/apt/apt.conf.d/99test', 'Acquire::Snapshots::URI::Override::Origin::Ubuntu "no";\n');
+      const none = await start(other, { mode: 'scan', env });
+      expect(none).toMatchObject({ status: 20, result: { code: 'USAGE' } });
+      expect(none.result.msg).toMatch(/\/ubuntu noble.* has no snapshot/);
+      await other.write('/etc/apt/apt.conf.d/99test', known());
+      expect(packagesOf((await start(other, { mode: 'scan', env })).result)).toEqual(EARLIER);
+      const patch = await start(other, { mode: 'patch', env });
+      expect(patch.result, patch.stdout).toMatchObject({ code: 'OK', n: { applied: 1, left: 0 } });
+      // Today's archive again: what the snapshot had not.
+      const today = await start(other, { mode: 'scan' });
+      expect(packagesOf(today.result)).toEqual(SECURITY.filter((line) => !EARLIER.includes(line)));
+    } finally {
+      await other.close();
+    }
+  });
+
+  test('a snapshot that the administrator has set for apt counts from the first scan on', async () => {
+    const other = await fixture.node('trixie');
+    try {
+      await other.write('/etc/apt/apt.conf.d/99test', `${known()}APT::Snapshot "${SNAPSHOT}";\n`);
+      const { result } = await start(other, { mode: 'scan' });
+      expect(packagesOf(result)).toEqual(EARLIER);
+    } finally {
+      await other.close();
+    }
+  });
+
+  test('an apt that does not know them refuses', async () => {
+    const { result, status } = await start(root, { mode: 'scan', env: { OSP_SNAPSHOT: SNAPSHOT } });
+    expect(status).toBe(20);
+    expect(result).toMatchObject({ code: 'USAGE' });
+    expect(result.msg).toContain('does not know snapshots');
+  });
+});
+
+test('sources that apt itself cannot read are refused in its own words', async () => {
+  await root.write('/etc/apt/sources.list.d/typo.list', 'deb [signed-by=/x http://127.0.0.1/ noble main\n');
+  const { result, status } = await start(root, { mode: 'scan' });
+  await root.remove('/etc/apt/sources.list.d/typo.list');
+  expect(status).toBe(20);
+  expect(result.code).toBe('NO_SECURITY_SOURCE');
+  expect(result.msg).toMatch(/cannot read its sources: .*typo\.list/);
 });

@@ -70,6 +70,8 @@ const PACKAGES: readonly Package[] = [
   { name: 'needs-kubelet', version: '1.2', body: 'Requires: kubelet >= 1.30.9' },
   { name: 'slow', version: '1.1' },
   { name: 'slow', version: '1.2', body: 'Requires: sec-imp >= 1.2', scripts: '%post -p <lua>\nposix.sleep(8)' },
+  { name: 'clash', version: '1.1' },
+  { name: 'clash', version: '1.2', files: ['/usr/share/oldtool-1.0/version'] },
   { name: 'bad-post', version: '1.1' },
   { name: 'bad-post', version: '1.2', scripts: '%post -p <lua>\nerror("it cannot be configured")' },
 ];
@@ -124,6 +126,7 @@ const ADVISORIES: readonly Advisory[] = [
   },
   { id: 'SEC-2026:0011', type: 'security', severity: 'Moderate', packages: ['sec-conf 1.2'], cves: ['CVE-2026-9999'] },
   { id: 'SEC-2026:0012', type: 'security', severity: 'Important', packages: ['slow 1.2'], cves: ['CVE-2026-1212'] },
+  { id: 'SEC-2026:0017', type: 'security', severity: 'Important', packages: ['clash 1.2'], cves: ['CVE-2026-1717'] },
   { id: 'SEC-2026:0013', type: 'security', severity: 'Important', packages: ['bad-post 1.2'], cves: ['CVE-2026-1313'] },
   {
     id: 'SEC-2026:0014',
@@ -212,10 +215,10 @@ async function bootstrap(release: Debian, packages: string, directory: string): 
   await writeFile(join(directory, 'etc/rpm/macros'), '%_dbpath /var/lib/rpm\n');
 }
 
-/** A root with dnf 4 and what builds rpm repositories. */
-function dnfBase(): Promise<string> {
-  return cached('roots/rpm-dnf-bookworm', async (directory) => {
-    await bootstrap('bookworm', 'dnf,dnf-plugins-core,rpm,createrepo-c,gawk,util-linux', directory);
+/** A root with dnf 4 and what builds rpm repositories: bookworm has dnf 4.14, trixie 4.23. */
+function dnfBase(release: Debian = 'bookworm'): Promise<string> {
+  return cached(`roots/rpm-dnf-${release}`, async (directory) => {
+    await bootstrap(release, 'dnf,dnf-plugins-core,rpm,createrepo-c,gawk,util-linux', directory);
     // The configuration that RHEL and its like ship; Debian's has a plugin for a local repository that no node has.
     await writeFile(
       join(directory, 'etc/dnf/dnf.conf'),
@@ -232,9 +235,15 @@ function zypperBase(release: Debian): Promise<string> {
   return cached(`roots/rpm-zypper-${release}`, (directory) => bootstrap(release, 'zypper,rpm,util-linux', directory));
 }
 
-/** The repositories: `base` with advisories, `plain` the same packages without, `torn` with metadata that does not fit its hash. */
+/** The release of Amazon Linux 2023 that has the updates; 2023.6.20241010 is the one before it. */
+export const AMAZON_RELEASE = '2023.6.20241212';
+
+/**
+ * The repositories: `base` with advisories, `plain` the same packages without, `torn` with metadata that does not fit its hash,
+ * `amazon/<release>` one frozen state after another.
+ */
 function repositories(): Promise<string> {
-  const content = [...PACKAGES.map(spec), updateinfo(ADVISORIES)].join('\0');
+  const content = [...PACKAGES.map(spec), updateinfo(ADVISORIES), updateinfo([]), AMAZON_RELEASE].join('\0');
   return cached(
     `rpm-repositories-${createHash('sha256').update(content).digest('hex').slice(0, 8)}`,
     async (directory) => {
@@ -242,12 +251,17 @@ function repositories(): Promise<string> {
       try {
         for (const one of PACKAGES) await root.write(`/build/specs/${one.name}-${one.version}.spec`, spec(one));
         await root.write('/build/updateinfo.xml', updateinfo(ADVISORIES));
+        await root.write('/build/none/updateinfo.xml', updateinfo([]));
         await root.ok(`set -e; cd /build
         rpmbuild -bb --quiet --define '_topdir /build/tree' --define '_rpmdir /build/base' --define '_build_id_links none' specs/*.spec >log 2>&1 || { cat log; exit 1; }
         cp -a base plain; createrepo_c -q plain
         createrepo_c -q base; modifyrepo_c --mdtype=updateinfo updateinfo.xml base/repodata >log 2>&1 || { cat log; exit 1; }
         cp -a base torn; for f in torn/repodata/*primary.xml*; do echo torn >>"$f"; done`);
-        for (const name of ['base', 'plain', 'torn']) {
+        await root.ok(`set -e; cd /build; mkdir -p amazon; cp -a base amazon/${AMAZON_RELEASE}
+        cp -a base/noarch amazon/noarch; cd amazon; mkdir -p 2023.6.20241010; mv noarch 2023.6.20241010/
+        cd 2023.6.20241010; rm -f noarch/*-1.2-* noarch/*-3.0.[23]-* noarch/*-99.2-* noarch/*-1.30.9-* noarch/*-1.7.2-*
+        createrepo_c -q .; modifyrepo_c --mdtype=updateinfo ../../none/updateinfo.xml repodata >log 2>&1 || { cat log; exit 1; }; rm -f log`);
+        for (const name of ['base', 'plain', 'torn', 'amazon']) {
           await must('cp', ['-a', join(root.path, 'build', name), join(directory, `${name}.part`)]);
           await rename(join(directory, `${name}.part`), join(directory, name));
         }
@@ -279,7 +293,7 @@ export interface NodeShape {
 export interface Rpm {
   readonly server: Served;
   readonly directory: string;
-  readonly dnfNode: (shape?: NodeShape) => Promise<Root>;
+  readonly dnfNode: (shape?: NodeShape, release?: Debian) => Promise<Root>;
   readonly zypperNode: (release: 'bookworm' | 'trixie', shape?: NodeShape) => Promise<Root>;
   readonly close: () => Promise<void>;
 }
@@ -317,7 +331,8 @@ export async function rpm(): Promise<Rpm> {
   return {
     server,
     directory,
-    dnfNode: async (shape = {}) => node(await dnfBase(), ROCKY, '/etc/yum.repos.d/rocky.repo', '', shape),
+    dnfNode: async (shape = {}, release = 'bookworm') =>
+      node(await dnfBase(release), ROCKY, '/etc/yum.repos.d/rocky.repo', '', shape),
     zypperNode: async (release, shape = {}) => {
       const root = await node(await zypperBase(release), SLES, '/etc/zypp/repos.d/sles.repo', 'type=rpm-md\n', shape);
       // What SLES ships: kernels stand beside each other.

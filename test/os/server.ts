@@ -5,7 +5,10 @@ import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { join, normalize } from 'node:path';
 
-/** A running server. Paths that begin with a status (`/503/...`) answer with it; `/stall/...` never answers; the rest are files. */
+/**
+ * A running server. Paths that begin with a status (`/503/...`) answer with it; `/stall/...` never answers; `/withheld/...` answers all but
+ * the packages themselves; the rest are files. Asked as a proxy, it answers as if it were the host that was meant.
+ */
 export interface Served {
   readonly url: string;
   readonly port: number;
@@ -19,8 +22,11 @@ export async function serve(directory: string): Promise<Served> {
   const asked: string[] = [];
   const sockets = new Set<Socket>();
   const server = createServer((request, response) => {
-    const path = normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://host').pathname));
-    asked.push(path);
+    const url = new URL(request.url ?? '/', 'http://host');
+    const full = normalize(decodeURIComponent(url.pathname));
+    asked.push(url.hostname === 'host' ? full : `${url.hostname}${full}`);
+    if (full.startsWith('/withheld/') && /\.(deb|rpm)$/.test(full)) return;
+    const path = full.replace(/^\/withheld\//, '/');
     const status = /^\/(\d{3})\//.exec(path)?.[1];
     if (status !== undefined) {
       response.writeHead(Number(status)).end();
