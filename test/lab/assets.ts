@@ -11,6 +11,12 @@ export interface ToolModule {
   /** The module whose version counts, as go.mod requires it. */
   readonly module: string;
   readonly programs: readonly ToolProgram[];
+  /** Build tags. */
+  readonly tags?: readonly string[];
+  /** It has parts in C (a database), so a C compiler is needed. */
+  readonly needsCompiler?: boolean;
+  /** Values that are written into the program (`-X name=value`); `VERSION` (without `v`), `MAJOR` and `MINOR` stand for the pinned version's. */
+  readonly stamps?: readonly string[];
 }
 
 /** One program: its file name and the Go package that it is built from. */
@@ -32,6 +38,10 @@ export const kubernetes: ToolModule = {
     { name: 'kube-scheduler', package: 'k8s.io/kubernetes/cmd/kube-scheduler', nodeOnly: false },
     { name: 'kubelet', package: 'k8s.io/kubernetes/cmd/kubelet', nodeOnly: true },
   ],
+  // Without them the API server calls itself v0.0.0-master.
+  stamps: ['gitVersion=vVERSION', 'gitMajor=MAJOR', 'gitMinor=MINOR'].map(
+    (stamp) => `k8s.io/component-base/version.${stamp}`,
+  ),
 };
 
 export const etcd: ToolModule = {
@@ -50,7 +60,17 @@ export const containerd: ToolModule = {
   })),
 };
 
-/** Every module that the lab builds, in the order in which it builds them. */
+/** A forge: Gitea with its database in a file. Its web pages are not built: the API, Git and webhooks do without. */
+export const gitea: ToolModule = {
+  folder: join(tools, 'gitea'),
+  module: 'code.gitea.io/gitea',
+  programs: [{ name: 'gitea', package: 'code.gitea.io/gitea', nodeOnly: false }],
+  tags: ['sqlite', 'sqlite_unlock_notify'],
+  needsCompiler: true,
+  stamps: ['main.Version=VERSION'],
+};
+
+/** Every module that the lab builds for Kubernetes, in the order in which it builds them. */
 export const toolModules: readonly ToolModule[] = [etcd, kubernetes, containerd];
 
 /** The programs of a real node. */
@@ -75,11 +95,20 @@ export function pinnedVersion(module: ToolModule): string {
  * program.
  */
 export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
+  return folderOf(environment, `kubernetes-${pinnedVersion(kubernetes)}`, toolModules);
+}
+
+/** The same for the forge, which is a folder of its own: a new forge needs no new Kubernetes. */
+export function forgeFolder(environment: NodeJS.ProcessEnv = process.env): string {
+  return folderOf(environment, `gitea-${pinnedVersion(gitea)}`, [gitea]);
+}
+
+function folderOf(environment: NodeJS.ProcessEnv, name: string, modules: readonly ToolModule[]): string {
   const digest = createHash('sha256');
-  for (const module of toolModules)
+  for (const module of modules)
     for (const file of ['go.mod', 'go.sum']) digest.update(readFileSync(join(module.folder, file)));
   const root = environment['OAKUM_CACHE'] ?? join(homedir(), '.cache', 'oakum');
-  return join(root, 'bin', `kubernetes-${pinnedVersion(kubernetes)}-${digest.digest('hex').slice(0, 8)}`);
+  return join(root, 'bin', `${name}-${digest.digest('hex').slice(0, 8)}`);
 }
 
 /** What a suite runs against. */

@@ -1,53 +1,91 @@
-// Builds the pinned programs of the lab from their Go modules into the cache: `node test/lab/install.ts [--node] [--print]`.
-import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+// Builds the pinned programs of the lab from their Go modules into the cache: `node test/lab/install.ts [--node] [--forge] [--print]`.
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
-import { cacheFolder, pinnedVersion, toolModules, type ToolModule, type ToolProgram } from './assets.ts';
+import {
+  cacheFolder,
+  forgeFolder,
+  gitea,
+  pinnedVersion,
+  toolModules,
+  type ToolModule,
+  type ToolProgram,
+} from './assets.ts';
 
-/** A cold build of the API server took six minutes on two busy cores; a build that takes longer than this hangs. */
+/** A cold build of Gitea took fourteen minutes on two cores that had six times as much to do; a build that takes longer than this hangs. */
 const buildLimitMs = 30 * 60_000;
 
-/** Builds what is missing and returns the folder. Throws an Error whose message says what to do. */
+/** Builds what is missing of Kubernetes and returns the folder. Throws an Error whose message says what to do. */
 export async function install(options: { withNodePrograms: boolean; say: (line: string) => void }): Promise<string> {
   const folder = cacheFolder();
   mkdirSync(folder, { recursive: true });
   for (const module of toolModules)
-    for (const program of module.programs) {
-      if (program.nodeOnly && !options.withNodePrograms) continue;
-      if (existsSync(join(folder, program.name))) {
-        options.say(`${program.name}: there already`);
-        continue;
-      }
-      const started = Date.now();
-      options.say(`${program.name}: building ${program.package} ${pinnedVersion(module)} ...`);
-      await build(module, program, folder);
-      options.say(`${program.name}: built in ${Math.round((Date.now() - started) / 1000)} s`);
-    }
+    for (const program of module.programs)
+      if (!program.nodeOnly || options.withNodePrograms) await provide(module, program, folder, options.say);
   return folder;
+}
+
+/** Builds Gitea when it is missing, with the files that it reads at run time beside it, and returns the folder. */
+export async function installForge(options: { say: (line: string) => void }): Promise<string> {
+  const folder = forgeFolder();
+  mkdirSync(folder, { recursive: true });
+  for (const program of gitea.programs) await provide(gitea, program, folder, options.say);
+  const files = join(folder, 'files');
+  if (!existsSync(files)) {
+    const source = execFileSync('go', ['list', '-m', '-f', '{{.Dir}}', gitea.module], {
+      cwd: gitea.folder,
+      encoding: 'utf8',
+    }).trim();
+    const partial = `${files}.${process.pid}.partial`;
+    for (const part of ['options', 'public', 'templates'])
+      cpSync(join(source, part), join(partial, part), { recursive: true });
+    renameSync(partial, files);
+  }
+  return folder;
+}
+
+async function provide(
+  module: ToolModule,
+  program: ToolProgram,
+  folder: string,
+  say: (line: string) => void,
+): Promise<void> {
+  if (existsSync(join(folder, program.name))) {
+    say(`${program.name}: there already`);
+    return;
+  }
+  const started = Date.now();
+  say(`${program.name}: building ${program.package} ${pinnedVersion(module)} ...`);
+  await build(module, program, folder);
+  say(`${program.name}: built in ${Math.round((Date.now() - started) / 1000)} s`);
 }
 
 async function build(module: ToolModule, program: ToolProgram, folder: string): Promise<void> {
   const target = join(folder, program.name);
   // Built beside its place and renamed: a program that is there is whole.
   const partial = `${target}.${process.pid}.partial`;
-  const version = pinnedVersion(module);
-  const [major, minor] = version.slice(1).split('.');
-  const stamp = `-X k8s.io/component-base/version.gitVersion=${version} -X k8s.io/component-base/version.gitMajor=${major} -X k8s.io/component-base/version.gitMinor=${minor}`;
-  const flags = ['-mod=readonly', '-trimpath', '-buildvcs=false', '-p', '2', '-ldflags', `-s -w ${stamp}`];
+  const tags = module.tags === undefined ? [] : ['-tags', module.tags.join(' ')];
+  const version = pinnedVersion(module).slice(1);
+  const [major = '', minor = ''] = version.split('.');
+  const stamps = (module.stamps ?? []).map(
+    (stamp) => `-X ${stamp.replace('VERSION', version).replace('MAJOR', major).replace('MINOR', minor)}`,
+  );
+  const linking = ['-s', '-w', ...stamps].join(' ');
+  const flags = ['-mod=readonly', '-trimpath', '-buildvcs=false', '-p', '2', ...tags, '-ldflags', linking];
   try {
-    await runGo(['build', ...flags, '-o', partial, program.package], module.folder);
+    await runGo(['build', ...flags, '-o', partial, program.package], module);
     renameSync(partial, target);
   } finally {
     rmSync(partial, { force: true });
   }
 }
 
-function runGo(words: readonly string[], cwd: string): Promise<void> {
+function runGo(words: readonly string[], { folder: cwd, needsCompiler = false }: ToolModule): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn('go', words, {
       cwd,
-      env: { ...process.env, CGO_ENABLED: '0' },
+      env: { ...process.env, CGO_ENABLED: needsCompiler ? '1' : '0' },
       stdio: ['ignore', 'inherit', 'inherit'],
       timeout: buildLimitMs,
     });
@@ -74,17 +112,19 @@ function runGo(words: readonly string[], cwd: string): Promise<void> {
 
 if (import.meta.main) {
   const words = process.argv.slice(2);
-  const unknown = words.filter((word) => !['--node', '--print'].includes(word));
+  const unknown = words.filter((word) => !['--node', '--forge', '--print'].includes(word));
   if (unknown.length > 0) {
     console.error(
-      `Unknown: ${unknown.join(' ')}. Use: node test/lab/install.ts [--node: kubelet and containerd too] [--print: only say where]`,
+      `Unknown: ${unknown.join(' ')}. Use: node test/lab/install.ts [--node: kubelet and containerd too] [--forge: Gitea too, which needs a C compiler] [--print: only say where]`,
     );
     process.exit(2);
   }
-  if (words.includes('--print')) console.log(cacheFolder());
+  const withForge = words.includes('--forge');
+  if (words.includes('--print')) console.log([cacheFolder(), ...(withForge ? [forgeFolder()] : [])].join('\n'));
   else
     try {
       console.log(`All in ${await install({ withNodePrograms: words.includes('--node'), say: console.log })}`);
+      if (withForge) console.log(`The forge is in ${await installForge({ say: console.log })}`);
     } catch (error) {
       console.error(error instanceof Error ? error.message : String(error));
       process.exit(1);
