@@ -10,8 +10,9 @@ const chart = fileURLToPath(new URL('../charts/oakum/', import.meta.url));
 const read = (path: string): string => readFileSync(chart + path, 'utf8');
 
 interface Rule {
-  readonly apiGroups: string[];
-  readonly resources: string[];
+  readonly apiGroups?: string[];
+  readonly resources?: string[];
+  readonly nonResourceURLs?: string[];
   readonly verbs: string[];
   readonly resourceNames?: string[];
 }
@@ -56,8 +57,8 @@ describe('the chart', () => {
       .filter((object) => object.kind === 'ClusterRole' || object.kind === 'Role')
       .flatMap((role) =>
         (role.rules ?? []).map((rule) => ({
-          apiGroup: rule.apiGroups[0] ?? '',
-          resource: rule.resources[0] ?? '',
+          apiGroup: rule.apiGroups?.[0] ?? '',
+          resource: (rule.nonResourceURLs ?? rule.resources ?? [])[0] ?? '',
           verbs: rule.verbs,
           namespace: role.metadata.namespace,
           names: rule.resourceNames,
@@ -65,7 +66,7 @@ describe('the chart', () => {
       );
     expect(asLines(granted)).toEqual(asLines(rights));
     for (const rule of objects.flatMap((object) => object.rules ?? []))
-      expect([rule.apiGroups.length, rule.resources.length]).toEqual([1, 1]);
+      expect([(rule.apiGroups ?? ['']).length, (rule.nonResourceURLs ?? rule.resources ?? []).length]).toEqual([1, 1]);
   });
 
   it('never grants the creation of nodes, secrets or anything by wildcard', () => {

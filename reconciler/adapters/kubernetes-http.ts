@@ -52,11 +52,12 @@ export function httpTransport(source: KubeconfigSource, options: HttpOptions = {
   const ask = async (
     method: KubeRequest['method'],
     path: string,
-    more: { body?: string; contentType?: string; signal: AbortSignal; idleMs: number },
+    more: { host?: string; body?: string; contentType?: string; signal: AbortSignal; idleMs: number },
     refused = false,
   ): Promise<Dispatcher.ResponseData> => {
     const grant = await credentials.current(refused);
-    const response = await httpRequest(`${grant.server}${path}`, {
+    const server = more.host === undefined ? grant.server : `${new URL(grant.server).protocol}//${more.host}`;
+    const response = await httpRequest(`${server}${path}`, {
       method,
       dispatcher: dispatcherFor(grant),
       headers: {
@@ -86,9 +87,16 @@ export function httpTransport(source: KubeconfigSource, options: HttpOptions = {
       try {
         if (request.urgent !== true) await budget(limitMs, signal);
         const body = request.body === undefined ? {} : { body: JSON.stringify(request.body) };
+        const host = request.host === undefined ? {} : { host: request.host };
         const type = request.contentType === undefined ? {} : { contentType: request.contentType };
         for (let tries = 1; ; tries++) {
-          const response = await ask(request.method, request.path, { ...body, ...type, signal, idleMs: limitMs });
+          const response = await ask(request.method, request.path, {
+            ...host,
+            ...body,
+            ...type,
+            signal,
+            idleMs: limitMs,
+          });
           const answered = await answer(response);
           if (!turnedAway(answered) || tries === throttledTries) return answered;
           await pause(throttledMs * (0.5 + Math.random() / 2), signal);

@@ -5,7 +5,7 @@ import type { RequestInfo } from './kubernetes-transport.ts';
 /** One rule of RBAC. */
 export interface Right {
   readonly apiGroup: string;
-  /** With the subresource, e.g. `pods/eviction`. */
+  /** With the subresource, e.g. `pods/eviction`; a path of the API server that is no resource begins with a slash. */
   readonly resource: string;
   readonly verbs: readonly string[];
   /** Undefined: the whole cluster. */
@@ -64,6 +64,14 @@ export const rights: readonly Right[] = [
     verbs: ['update'],
     why: 'take back an evacuation of ours',
   },
+  {
+    apiGroup: 'discovery.k8s.io',
+    resource: 'endpointslices',
+    verbs: ['list'],
+    namespace: 'default',
+    why: 'find the API servers, to ask each of them for etcd',
+  },
+  { apiGroup: '', resource: '/readyz/etcd', verbs: ['get'], why: 'whether an API server reaches etcd' },
   { apiGroup: '', resource: 'namespaces', verbs: ['get'], names: ['kube-system'], why: 'the identity of the cluster' },
   {
     apiGroup: '',

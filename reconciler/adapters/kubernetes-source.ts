@@ -14,6 +14,7 @@ export interface Views<Facts extends JobIdentity, Pod extends PodIdentity> exten
   onlyHeartbeat(before: NodeView, after: NodeView): boolean;
   podView(raw: unknown): PodView;
   etcdMember(raw: unknown): EtcdMember;
+  sliceAddresses(raw: unknown): readonly string[];
   budgetView(raw: unknown): BudgetView;
   hookView(raw: unknown): HookView;
   jobFacts(raw: unknown): Facts;

@@ -11,6 +11,8 @@ export interface KubeRequest {
   readonly contentType?: string;
   /** Whole time that the request may take; default of the transport. */
   readonly timeoutMs?: number;
+  /** Another API server of the same cluster, `HOST:PORT`; checked by the same certificates. Default: the one of the kubeconfig. */
+  readonly host?: string;
   /** Not counted in the request budget: the Lease must be renewed however busy we are. */
   readonly urgent?: boolean;
 }
@@ -64,6 +66,8 @@ export interface RequestInfo {
 export function requestInfo(method: string, path: string): RequestInfo {
   const url = new URL(path, 'http://api');
   const parts = url.pathname.split('/').filter((part) => part !== '');
+  if (parts[0] !== 'api' && parts[0] !== 'apis')
+    return { verb: method.toLowerCase(), apiGroup: '', resource: url.pathname, namespace: undefined, name: undefined };
   const core = parts[0] === 'api';
   const apiGroup = core ? '' : (parts[1] ?? '');
   let rest = parts.slice(core ? 2 : 3);

@@ -1,17 +1,20 @@
 // The Cluster port over the Kubernetes API: observes by lists or by watches, and acts.
 import type { Action } from '../model/action.ts';
 import { AdapterError } from '../model/failure.ts';
-import { etcdPods, jobNamespace } from '../model/names.ts';
-import type { BudgetView, EtcdMember, JobView, ObserveInterest, PodView, RawCluster } from '../model/observed.ts';
+import { jobNamespace, upgradePlanLabel } from '../model/names.ts';
+import type { ApiServerView, BudgetView, JobView, ObserveInterest, PodView, RawCluster } from '../model/observed.ts';
 import type { ActionResult, Cluster } from '../ports.ts';
 import { act } from './kubernetes-actions.ts';
 import { readAttachments, readVirtualMachines } from './kubernetes-drain.ts';
+import { readApiServers, readMembers } from './kubernetes-etcd.ts';
 import { readHooks } from './kubernetes-hooks.ts';
 import { listing, queries } from './kubernetes-source.ts';
 import type { ClusterOptions, Complaint, JobIdentity, Look, PodIdentity } from './kubernetes-source.ts';
 import { watching } from './kubernetes-watching.ts';
 import { list, read } from './kubernetes-calls.ts';
 
+/** The API servers are asked for etcd at most this often. */
+const apiServersEveryMs = 10_000;
 /** The Events of one Job are read again at most this often. */
 const complaintsEveryMs = 15_000;
 
@@ -27,6 +30,7 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
   const complaints = new Map<string, { subject: string; at: number; found: readonly Complaint[] }>();
   const finalPods = new Map<string, readonly Pod[]>();
   let uid: string | undefined;
+  let apiServers: { readonly at: number; readonly found: readonly ApiServerView[] } | undefined;
 
   /**
    * Why a Job has no pod, or its pod no container: only Events tell (a forbidden pod leaves no condition on the Job, a volume that cannot be
@@ -87,17 +91,29 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
     return pods.sort(byKey(({ namespace: of, name }) => `${of}/${name}`));
   };
 
-  const etcd = async (): Promise<EtcdMember[]> => {
-    const members: EtcdMember[] = [];
-    const { namespace: of, labelSelector } = etcdPods;
+  /** Pods of etcd; where there are none, what the API servers say, asked again at most every ten seconds. */
+  const etcd = async (): Promise<Pick<RawCluster, 'etcd' | 'apiServers'>> => {
+    const members = await readMembers(transport, (raw) => views.etcdMember(raw));
+    if (members.length > 0) return { etcd: members };
+    if (apiServers === undefined || clock.now() - apiServers.at >= apiServersEveryMs)
+      apiServers = { at: clock.now(), found: await readApiServers(transport, (raw) => views.sliceAddresses(raw)) };
+    return { etcd: members, apiServers: apiServers.found };
+  };
+
+  /** Nodes on which a pod of system-upgrade-controller is at work, with its plan: it leaves no mark on the node before it is done. */
+  const upgrades = async (): Promise<Map<string, string>> => {
+    const found = new Map<string, string>();
     await list(
       transport,
-      `/api/v1/namespaces/${of}/pods`,
-      { labelSelector },
-      (raw) => members.push(views.etcdMember(raw)),
-      () => (members.length = 0),
+      '/api/v1/pods',
+      { labelSelector: upgradePlanLabel, fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' },
+      (raw) => {
+        const node = (raw['spec'] as { nodeName?: string } | undefined)?.nodeName;
+        if (node !== undefined) found.set(node, raw.metadata.labels?.[upgradePlanLabel] ?? '');
+      },
+      () => found.clear(),
     );
-    return members.sort(byKey(({ node }) => node));
+    return found;
   };
 
   return {
@@ -126,15 +142,19 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
           (raw) => budgets.push(views.budgetView(raw)),
           () => (budgets.length = 0),
         );
+      const upgrading = interest.upgrades ? await upgrades() : undefined;
       const machines = interest.machinesOn?.length
         ? await readVirtualMachines(transport, views, interest.machinesOn)
         : undefined;
       return {
-        nodes: [...look.nodes].sort(byKey(({ name }) => name)),
+        nodes: [...look.nodes].sort(byKey(({ name }) => name)).map((node) => {
+          const plan = upgrading?.get(node.name);
+          return plan === undefined ? node : { ...node, upgrading: plan };
+        }),
         jobs: (await jobsOf(look)).sort(byKey(({ name }) => name)),
         pods,
         budgets: budgets.sort(byKey(({ namespace: of, name }) => `${of}/${name}`)),
-        ...(interest.etcd ? { etcd: await etcd() } : {}),
+        ...(interest.etcd ? await etcd() : {}),
         ...(interest.volumesOn?.length ? { volumes: await readAttachments(transport, views, interest.volumesOn) } : {}),
         ...(machines ? { machines } : {}),
         ...(interest.hooks?.length ? { hooks: await readHooks(transport, views, interest.hooks) } : {}),

@@ -41,6 +41,7 @@ export const kernelUpdate: ImitatedNode['pending'][number] = {
 /** Makes the cluster with namespace `os-patch` and Oakum's own. */
 export function imitatedCluster(clock: SimClock, namespaces: readonly string[]): ImitatedCluster {
   const systems = new Map<string, ImitatedNode>();
+  const controlPlane = new Set<string>();
   const programs: ImitatedCluster['programs'] = new Map();
   const system = (name: string): ImitatedNode => {
     const found = systems.get(name);
@@ -85,6 +86,8 @@ export function imitatedCluster(clock: SimClock, namespaces: readonly string[]):
         jobMs: 400,
         ...spec.system,
       });
+      if (spec.controlPlane === true && controlPlane.size === 0) nameApiServer(sim);
+      if (spec.controlPlane === true) controlPlane.add(spec.name);
       sim.addNode({
         name: spec.name,
         zone: spec.zone,
@@ -96,4 +99,16 @@ export function imitatedCluster(clock: SimClock, namespaces: readonly string[]):
       });
     },
   };
+}
+
+/** What the API server writes of itself: where it can be reached. */
+function nameApiServer(sim: Sim): void {
+  sim.create('/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: 'kubernetes', labels: { 'kubernetes.io/service-name': 'kubernetes' } },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: ['10.0.0.1'], conditions: { ready: true } }],
+    ports: [{ name: 'https', port: 6443, protocol: 'TCP' }],
+  });
 }

@@ -74,6 +74,8 @@ export const controlPlaneLabels = [
 export const etcdPods = { namespace: 'kube-system', labelSelector: 'component=etcd' } as const;
 /** Annotation by which kured says that it reboots a node (with its flag --annotate-nodes). */
 export const kuredRebootAnnotation = 'weave.works/kured-reboot-in-progress';
+/** Label on the pods of system-upgrade-controller that work on a node: the plan (constants of its package upgrade.cattle.io). */
+export const upgradePlanLabel = 'upgrade.cattle.io/plan';
 /** Annotation that marks a static (mirror) pod, which the API server cannot evict. */
 export const mirrorPodAnnotation = 'kubernetes.io/config.mirror';
 /** Annotation of cluster-autoscaler on a pod: names of its local volumes, separated by commas, that hold nothing worth keeping (its FAQ). */

@@ -8,7 +8,9 @@ export interface ObserveInterest {
   readonly podsOn: readonly string[];
   /** Read PodDisruptionBudgets. */
   readonly budgets: boolean;
-  /** Read the pods of etcd. */
+  /** Look for pods of system-upgrade-controller. */
+  readonly upgrades?: boolean;
+  /** Read the pods of etcd, and ask the API servers where there are none. */
   readonly etcd?: boolean;
   /** Names of nodes whose attached volumes are needed. */
   readonly volumesOn?: readonly string[];
@@ -28,6 +30,8 @@ export interface RawCluster {
   readonly budgets: readonly BudgetView[];
   /** Static pods of etcd in kube-system; undefined when they were not read. */
   readonly etcd?: readonly EtcdMember[];
+  /** What the API servers say of etcd; undefined when they were not asked. */
+  readonly apiServers?: readonly ApiServerView[];
   /** Attached volumes of the nodes that were asked for; undefined when none was. */
   readonly volumes?: readonly AttachmentView[];
   /** Virtual machines of the nodes that were asked for; undefined when none was, or KubeVirt cannot be read. */
@@ -84,6 +88,8 @@ export interface NodeView {
   readonly kubeletVersion: string;
   readonly os: string;
   readonly controlPlane: boolean;
+  /** The plan of system-upgrade-controller that is at work on the node; left out when there is none, or nobody looked. */
+  readonly upgrading?: string;
 }
 
 export interface JobView {
@@ -148,6 +154,14 @@ export interface VirtualMachineView {
   /** The migration that is under way. */
   readonly migration: { readonly name: string; readonly phase: string } | undefined;
   /** Why it does not move; empty when nothing is known. */
+  readonly trouble: string;
+}
+
+/** One API server: whether it reaches etcd. */
+export interface ApiServerView {
+  /** Host and port. */
+  readonly address: string;
+  /** Why etcd is not known to be well there; empty when it is. */
   readonly trouble: string;
 }
 

@@ -138,7 +138,8 @@ const reasonTable = {
   EtcdUnknown: {
     about:
       'It is not known whether the other members of etcd are healthy, so no control-plane node is taken down: etcd must keep its quorum.',
-    wayOut: 'Look at the etcd pods in kube-system (`kubectl -n kube-system get pods -l component=etcd -o wide`).',
+    wayOut:
+      'Look at the etcd pods in kube-system (`kubectl -n kube-system get pods -l component=etcd -o wide`), or at the API server that the message names (`kubectl get --raw /readyz/etcd`).',
   },
   NotReady: {
     about: 'The node is not Ready, so it is not touched.',

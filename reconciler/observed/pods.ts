@@ -34,6 +34,18 @@ export function etcdMember(raw: unknown): EtcdMember {
   return { node: text(fields(raw, 'spec'), 'nodeName'), ready: isTrue(raw, 'Ready') };
 }
 
+/** Addresses with port of the API servers in one EndpointSlice of the Service `kubernetes`; those that are not ready are left out. */
+export function sliceAddresses(raw: unknown): string[] {
+  const port = items(raw, 'ports').find((one) => text(one, 'name') === 'https') ?? items(raw, 'ports')[0];
+  const number = port?.['port'];
+  if (typeof number !== 'number') return [];
+  return items(raw, 'endpoints')
+    .filter((endpoint) => fields(endpoint, 'conditions')['ready'] !== false)
+    .flatMap((endpoint) => (Array.isArray(endpoint['addresses']) ? endpoint['addresses'] : []))
+    .filter((address): address is string => typeof address === 'string')
+    .map((address) => (address.includes(':') ? `[${address}]:${number}` : `${address}:${number}`));
+}
+
 function controller(raw: unknown): PodView['owner'] {
   const owner = items(raw, 'metadata', 'ownerReferences').find((reference) => reference['controller'] === true);
   return owner === undefined ? undefined : { kind: text(owner, 'kind'), name: text(owner, 'name') };

@@ -4,7 +4,7 @@ import { attachmentView, virtualMachineView } from './drain.ts';
 import { hookView } from './hooks.ts';
 import { complaint, jobFacts, jobPod, jobView } from './job.ts';
 import { nodeView, onlyHeartbeat } from './node.ts';
-import { etcdMember, podView } from './pods.ts';
+import { etcdMember, podView, sliceAddresses } from './pods.ts';
 
 /** Everything that turns objects of the API into what a plan may see. Handed to the adapter, which knows no meaning of its own. */
 export const views = {
@@ -12,6 +12,7 @@ export const views = {
   onlyHeartbeat,
   podView,
   etcdMember,
+  sliceAddresses,
   budgetView,
   attachmentView,
   virtualMachineView,

@@ -112,8 +112,8 @@ function startHold(ledger: LedgerDocument, node: NodeView, input: PlanInput): Ho
       message: `control-plane node ${other.record.node} is under way, and they go one at a time`,
       until: undefined,
     };
-  const { nodes, etcd } = input.observed;
-  return loneControlPlane(node, nodes, true) ?? etcdHold(node, nodes, etcd);
+  const { nodes } = input.observed;
+  return loneControlPlane(node, nodes, true) ?? etcdHold(node, nodes, input.observed);
 }
 
 function failed(record: NodeRecord, node: NodeView, run: RunRecord, now: number, why: string): NodeRecord {

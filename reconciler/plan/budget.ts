@@ -1,7 +1,7 @@
 // How many nodes may be out, and which waiting node is next.
 import type { NodeHistory, NodeRecord, RunRecord } from '../model/ledger.ts';
 import { isUnderWay } from '../model/node-phase.ts';
-import type { EtcdMember, NodeView } from '../model/observed.ts';
+import type { NodeView, RawCluster } from '../model/observed.ts';
 import type { Quantity } from '../model/policy.ts';
 import { spellDuration } from '../model/duration.ts';
 import type { Hold } from '../model/reason.ts';
@@ -43,7 +43,8 @@ export interface SeatingInput {
   /** Nodes that are out for maintenance by hand, by UID: they count as out, whichever nodes the run is about. */
   readonly held: ReadonlyMap<string, NodeRecord>;
   /** Members of etcd that run as pods; undefined when they were not read. */
-  readonly etcd: readonly EtcdMember[] | undefined;
+  readonly etcd: RawCluster['etcd'];
+  readonly apiServers: RawCluster['apiServers'];
   /** When nodes were begun lately, in this run and in others: the hourly ceiling knows no runs. */
   readonly starts: readonly number[];
   /** UIDs of nodes on which a scan is under way. */
@@ -110,7 +111,7 @@ export function seat(input: SeatingInput): Seating {
         controlPlanesWait,
       }) ??
       loneControlPlane(node, input.nodes, rollout.allowSingleControlPlane) ??
-      etcdHold(node, input.nodes, input.etcd) ??
+      etcdHold(node, input.nodes, input) ??
       roomHold(taken, Math.min(limit, canary.seats ?? limit), [...busy, ...start], out, input.held) ??
       zoneHold(record, zone, rollout.topologyKey, busy.size + start.length + heldOut.length);
     if (hold) {

@@ -2,8 +2,14 @@
 import type { LedgerDocument } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
 import { etcdLabel } from '../model/names.ts';
-import type { EtcdMember, NodeView } from '../model/observed.ts';
+import type { NodeView, RawCluster } from '../model/observed.ts';
 import type { Hold } from '../model/reason.ts';
+
+/** What is known of etcd; undefined: not read. */
+export interface EtcdFacts {
+  readonly etcd?: RawCluster['etcd'] | undefined;
+  readonly apiServers?: RawCluster['apiServers'] | undefined;
+}
 
 /** A control-plane node waits for its turn, so the members of etcd must be read. */
 export function needsEtcd(ledger: LedgerDocument | undefined): boolean {
@@ -16,13 +22,13 @@ export function needsEtcd(ledger: LedgerDocument | undefined): boolean {
 
 /**
  * Why a control-plane node may not be taken down for the sake of etcd. Members are seen as static pods of kube-system (kubeadm, RKE2) or by the
- * role label on their nodes (k3s, whose etcd lives and dies with the kubelet). Where neither is there, etcd runs elsewhere or is none, and no
- * node of the cluster takes a member with it as far as can be seen. `members` is undefined when they were not read.
+ * role label on their nodes (k3s, whose etcd lives and dies with the kubelet). Where neither is there, etcd runs elsewhere, or beside Kubernetes on
+ * these nodes: then every API server must reach it. That says that etcd has its quorum, not how many members it could lose.
  */
 export function etcdHold(
   node: NodeView,
   nodes: readonly NodeView[],
-  members: readonly EtcdMember[] | undefined,
+  { etcd: members, apiServers }: EtcdFacts,
 ): Hold | undefined {
   if (!node.controlPlane) return undefined;
   const others = nodes.filter((other) => other.controlPlane && other.uid !== node.uid);
@@ -31,7 +37,11 @@ export function etcdHold(
   if (members === undefined) return unknown('the members of etcd have not been read yet');
   const labelled = nodes.some(hasRole);
   if (labelled && !hasRole(node)) return undefined;
-  if (!labelled && members.length === 0) return undefined;
+  if (!labelled && members.length === 0) {
+    if (apiServers === undefined) return unknown('the API servers have not been asked for etcd yet');
+    const [first] = apiServers.filter(({ trouble }) => trouble !== '');
+    return first && unknown(`no member of etcd is seen as a pod, and API server ${first.address}: ${first.trouble}`);
+  }
   for (const other of labelled ? others.filter(hasRole) : others) {
     if (members.length === 0) {
       if (!other.ready) return unknown(`etcd on ${other.name} is not known: the node is not Ready`);

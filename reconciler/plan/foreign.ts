@@ -43,6 +43,12 @@ const marks: readonly ForeignMark[] = [
 
 /** Another tool is at work on the node: which one, and by which mark that is known. */
 export function foreignMaintenance(node: NodeView): Hold | undefined {
+  if (node.upgrading !== undefined)
+    return {
+      reason: 'ForeignMaintenance',
+      message: `system-upgrade-controller upgrades the node (a pod of plan ${node.upgrading} is at work)`,
+      until: undefined,
+    };
   for (const { tool, on, key, doing } of marks) {
     const keys = on === 'taint' ? node.taints.map((taint) => taint.key) : Object.keys(node.annotations);
     const found = keys.find((one) => (key.endsWith('/') ? one.startsWith(key) : one === key));

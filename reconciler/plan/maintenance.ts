@@ -99,7 +99,7 @@ function seatHold(
     if (other) return say('ControlPlaneWaits', `control-plane node ${other.node} is out, and they go one at a time`);
     const lone = loneControlPlane(node, input.observed.nodes, rollout.allowSingleControlPlane);
     if (lone) return lone;
-    const etcd = etcdHold(node, input.observed.nodes, input.observed.etcd);
+    const etcd = etcdHold(node, input.observed.nodes, input.observed);
     if (etcd) return etcd;
   }
   const chosen = input.observed.nodes.filter((one) => exclusion(one, policy.nodes) === undefined);

@@ -1,6 +1,7 @@
 // The order of decisions for one cluster, nothing else.
 import type { Action } from '../model/action.ts';
 import type { LedgerDocument } from '../model/ledger.ts';
+import { runEnded } from '../model/ledger.ts';
 import { domain } from '../model/names.ts';
 import type { ObserveInterest, Observed } from '../model/observed.ts';
 import type { Plan } from '../model/plan.ts';
@@ -137,10 +138,16 @@ export function interestOf(ledger: LedgerDocument | undefined): ObserveInterest 
       if (record.phase === 'Cordoning' || record.phase === 'Draining') podsOn.push(record.node);
   }
   const hooks = wantedHooks(ledger);
+  const starts = Object.values(ledger?.runs ?? {}).some(
+    (run) =>
+      !runEnded(run.state) &&
+      Object.values(run.nodes).some(({ phase }) => phase === 'Pending' || phase === 'Cordoning'),
+  );
   return {
     podsOn: podsOn.sort(),
     budgets: podsOn.length > 0,
     etcd: needsEtcd(ledger),
+    upgrades: starts,
     ...drainInterest(ledger),
     ...(hooks.length > 0 ? { hooks } : {}),
   };

@@ -201,6 +201,7 @@ class RunPass {
       turn,
       booting,
       etcd: input.observed.etcd,
+      apiServers: input.observed.apiServers,
       held: heldNodes(this.ledger.runs),
       nodes: input.observed.nodes,
       history: this.ledger.history,

@@ -75,7 +75,7 @@ function resourceList(resources: readonly Resource[], groupVersion: string): unk
 /** The answer to a discovery or health path, or undefined when it is none. */
 export function discover(resources: readonly Resource[], path: string): SimResponse | undefined {
   const clean = path.replace(/\/+$/, '') || '/';
-  if (['/readyz', '/livez', '/healthz'].includes(clean)) return text('ok');
+  if (['/readyz', '/readyz/etcd', '/livez', '/healthz'].includes(clean)) return text('ok');
   if (clean === '/version') return json(VERSION);
   if (clean === '/api') return json({ kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] });
   if (clean === '/openapi/v3') return json({ paths: {} });

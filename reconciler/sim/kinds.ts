@@ -72,6 +72,7 @@ export const VOLUME_ATTACHMENTS = resource('storage.k8s.io', 'v1', 'volumeattach
   namespaced: false,
   status: true,
 });
+export const ENDPOINT_SLICES = resource('discovery.k8s.io', 'v1', 'endpointslices', 'EndpointSlice');
 export const EVENTS = resource('', 'v1', 'events', 'Event', { shortNames: ['ev'] });
 export const NEW_EVENTS = resource('events.k8s.io', 'v1', 'events', 'Event', { storage: 'events', shortNames: ['ev'] });
 export const JOBS = resource<Job>('batch', 'v1', 'jobs', 'Job', { status: true });
@@ -118,6 +119,7 @@ export const RESOURCES: readonly Resource[] = [
   VOLUME_CLAIMS,
   VOLUMES,
   VOLUME_ATTACHMENTS,
+  ENDPOINT_SLICES,
   EVENTS,
   NEW_EVENTS,
   JOBS,

@@ -305,6 +305,15 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
     await until(async () => ((await cluster.observe(nothing)).freeze === undefined ? true : undefined));
   });
 
+  it('sees on which node system-upgrade-controller is at work', async () => {
+    const [busy, idle] = [await addNode(), await addNode()];
+    await addPod(busy, { 'upgrade.cattle.io/plan': 'k3s-server' });
+    const look = await cluster.observe({ ...nothing, upgrades: true });
+    const found = new Map(look.nodes.map((node) => [node.name, node.upgrading]));
+    expect(found.get(busy.metadata.name)).toBe('k3s-server');
+    expect(found.get(idle.metadata.name)).toBeUndefined();
+  });
+
   it('cordons with its mark, once, and takes both away together', async () => {
     const node = await addNode();
     const cordon = { kind: 'cordon', ...ref(node), mark } as const;

@@ -85,4 +85,18 @@ describe('a control-plane node', () => {
     await made.run(hour);
     expect(verdict(made, 'control-1')).toContain('EtcdUnknown');
   });
+
+  it('whose etcd is nowhere seen goes only while every API server reaches it', async () => {
+    const made = world();
+    made.cluster.etcd = [];
+    const well = { address: '10.0.0.1:6443', trouble: '' };
+    made.cluster.apiServers = [well, { address: '10.0.0.2:6443', trouble: '/readyz/etcd answered 500' }];
+    await made.run(hour);
+    expect(verdict(made, 'control-1')).toBe(
+      'Pending EtcdUnknown: no member of etcd is seen as a pod, and API server 10.0.0.2:6443: /readyz/etcd answered 500',
+    );
+    made.cluster.apiServers = [well];
+    await made.run(3 * hour);
+    expect(made.theRun()).toMatchObject({ state: 'Succeeded' });
+  });
 });

@@ -314,6 +314,26 @@ const tales: readonly Tale[] = [
     },
   },
   {
+    name: 'system-upgrade-controller upgrades a node when the run begins',
+    tell: async () => {
+      const scenario = cluster();
+      const { sim } = scenario.world;
+      sim.create('/api/v1/namespaces/default/pods', {
+        metadata: { name: 'apply-k3s-on-worker-1', labels: { 'upgrade.cattle.io/plan': 'k3s-server' } },
+        spec: { nodeName: 'worker-1', containers: [{ name: 'upgrade', image: 'rancher/k3s-upgrade' }] },
+      });
+      scenario.clock.advance(5_000);
+      scenario.commit({ ...policy(plain), ...request('now') });
+      await scenario.run(10 * minute);
+      for (const verdict of scenario.last?.plan.nodes ?? [])
+        scenario.say(`— ${verdict.node} ${verdict.reason}: ${verdict.message}`);
+      sim.handle({ method: 'DELETE', path: '/api/v1/namespaces/default/pods/apply-k3s-on-worker-1' });
+      scenario.say('— the upgrade is done');
+      await scenario.run(2 * hour);
+      return scenario;
+    },
+  },
+  {
     name: 'maintenance by hand, and a run that patches the others meanwhile',
     tell: async () => {
       const scenario = cluster();

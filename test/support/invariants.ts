@@ -235,7 +235,7 @@ function mayStart(input: PlanInput, plan: Plan, run: RunRecord, started: readonl
     const node = observed.nodes.find((one) => one.uid === record.uid);
     must(node?.ready === true, `${record.node} started although it is not Ready`);
     must(
-      !node || !etcdHold(node, observed.nodes, observed.etcd),
+      !node || !etcdHold(node, observed.nodes, observed),
       `${record.node} started although etcd is not known to be healthy`,
     );
     must(!node || !foreignMaintenance(node), `${record.node} started although another tool is at work on it`);

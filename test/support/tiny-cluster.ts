@@ -10,6 +10,7 @@ import {
 } from '../../reconciler/model/names.ts';
 import type {
   BudgetView,
+  ApiServerView,
   AttachmentView,
   EtcdMember,
   HookView,
@@ -77,6 +78,7 @@ export class TinyCluster implements Cluster {
   readonly podsByNode = new Map<string, PodView[]>();
   readonly budgets: BudgetView[] = [];
   etcd: EtcdMember[] = [];
+  apiServers: ApiServerView[] = [{ address: '10.0.0.1:6443', trouble: '' }];
   /** Volumes that are attached. */
   volumes: AttachmentView[] = [];
   /** How long the live migration of a virtual machine takes; undefined: it does not get on. */
@@ -235,7 +237,7 @@ export class TinyCluster implements Cluster {
       jobs: [...this.jobs.values()].map((job) => job.view),
       pods: new Map(interest.podsOn.map((name) => [name, [...(this.podsByNode.get(name) ?? [])]])),
       budgets: interest.budgets ? [...this.budgets] : [],
-      ...(interest.etcd ? { etcd: [...this.etcd] } : {}),
+      ...(interest.etcd ? { etcd: [...this.etcd], apiServers: [...this.apiServers] } : {}),
       ...(interest.volumesOn?.length ? { volumes: [...this.volumes] } : {}),
       ...(interest.machinesOn?.length ? { machines: this.machinesOn(interest.machinesOn) } : {}),
       ...(interest.hooks
