@@ -41,8 +41,11 @@ export function sliceAddresses(raw: unknown): string[] {
   if (typeof number !== 'number') return [];
   return items(raw, 'endpoints')
     .filter((endpoint) => fields(endpoint, 'conditions')['ready'] !== false)
-    .flatMap((endpoint) => (Array.isArray(endpoint['addresses']) ? endpoint['addresses'] : []))
-    .filter((address): address is string => typeof address === 'string')
+    .flatMap((endpoint): readonly unknown[] => {
+      const { addresses } = endpoint;
+      return Array.isArray(addresses) ? addresses : [];
+    })
+    .filter((address) => typeof address === 'string')
     .map((address) => (address.includes(':') ? `[${address}]:${number}` : `${address}:${number}`));
 }
 

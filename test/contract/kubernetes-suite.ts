@@ -308,8 +308,11 @@ function suite(open: () => Promise<ClusterWorld>, watch: boolean): void {
   it('sees on which node system-upgrade-controller is at work', async () => {
     const [busy, idle] = [await addNode(), await addNode()];
     await addPod(busy, { 'upgrade.cattle.io/plan': 'k3s-server' });
-    const look = await cluster.observe({ ...nothing, upgrades: true });
-    const found = new Map(look.nodes.map((node) => [node.name, node.upgrading]));
+    const found = await until(async () => {
+      const { nodes } = await cluster.observe({ ...nothing, upgrades: true });
+      const plans = new Map(nodes.map((node) => [node.name, node.upgrading]));
+      return plans.has(busy.metadata.name) && plans.has(idle.metadata.name) ? plans : undefined;
+    });
     expect(found.get(busy.metadata.name)).toBe('k3s-server');
     expect(found.get(idle.metadata.name)).toBeUndefined();
   });
