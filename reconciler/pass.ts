@@ -2,12 +2,13 @@
 import { noAnswers, rememberAnswers, type Answers } from './execute/remember.ts';
 import { execute, type Outcome } from './execute/execute.ts';
 import { defaultFleet } from './desired/objects.ts';
-import type { ClusterDesired, Fleet } from './model/desired.ts';
+import type { ClusterDesired, Desired, Fleet } from './model/desired.ts';
 import type { LedgerDocument } from './model/ledger.ts';
 import type { Observed } from './model/observed.ts';
 import type { Plan } from './model/plan.ts';
 import type { Hold } from './model/reason.ts';
 import type { PlanInput, PlanSettings } from './plan/input.ts';
+import { previewChange, type Preview } from './plan/preview.ts';
 import { interestOf, planCluster } from './plan/plan.ts';
 import { wantedApprovals } from './plan/approved-runs.ts';
 import { wantedGates } from './plan/outside-gates.ts';
@@ -20,6 +21,9 @@ const standbyMs = 5_000;
 const unansweredMs = 2_000;
 /** What the API server understood and refused is asked again no sooner than this. */
 const refusedMs = 30_000;
+
+/** Nodes whose pods a preview looks at. */
+const previewedNodes = 50;
 
 /** One cluster as the loop works on it. The ledger is remembered between passes; it is read again after a conflict and after the Lease was gained. */
 export interface Seat {
@@ -121,6 +125,21 @@ export class ClusterLoop {
     await this.load();
     const input = await this.input(source, now);
     return this.result(input, source, planCluster(input), [], false);
+  }
+
+  /** What another commit would do to the cluster if it were agreed to. Reads the pods of the nodes that it is about; writes nothing. */
+  async imagine(source: Source, other: Pick<Desired, 'commit' | 'fleet' | 'clusters'>, now: number): Promise<Preview> {
+    await this.load();
+    const input = await this.input(source, now);
+    const desired = other.clusters.get(this.name);
+    const wished: PlanInput = { ...input, desired, fleet: other.fleet, commit: other.commit, committedAt: now };
+    const chosen = previewChange(wished);
+    const podsOn = [
+      ...new Set([...chosen.runs.flatMap(({ nodes }) => nodes), ...chosen.nodes].map(({ name }) => name)),
+    ];
+    if (podsOn.length === 0) return chosen;
+    const seen = await this.seat.cluster.observe({ podsOn: podsOn.slice(0, previewedNodes), budgets: true });
+    return previewChange({ ...wished, observed: { ...input.observed, pods: seen.pods, budgets: seen.budgets } });
   }
 
   /** One whole pass. Throws AdapterError when the cluster cannot be reached; then nothing was done. */

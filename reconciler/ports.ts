@@ -119,7 +119,10 @@ export interface Forge {
   ): Promise<{ readonly commit: string; readonly pull: PullRequest | undefined }>;
   /** Everything about one pull request that a judgement needs; `teams` are the names in `approvers` with a slash in them (`@org/team`). */
   change(number: number, teams: readonly string[], signal?: AbortSignal): Promise<Change>;
-  /** Opens a pull request from a branch that is there already, or brings title and text of the open one up to date: never a second one. */
+  /**
+   * Opens a pull request from a branch that is there already, or brings title and text of the open one up to date: never a second one. One that a
+   * person closed while it was at the same commit is not opened again: it comes back as `closed`.
+   */
   propose(
     proposal: { readonly branch: string; readonly title: string; readonly text: string },
     signal?: AbortSignal,
