@@ -28,6 +28,7 @@ export class ConfigSource {
   private readonly sources = new Map<string, Source>();
   /** What the newest commit says, whoever takes it. */
   private newest: Source = nothingYet;
+  private snapshot: ConfigSnapshot | undefined;
   private readonly waiting = new Set<{ readonly cluster: string; readonly wake: () => void }>();
   private readonly git: Pick<Git, 'sync'>;
   private readonly desire: (snapshot: ConfigSnapshot) => Desired;
@@ -41,6 +42,11 @@ export class ConfigSource {
 
   current(cluster: string): Source {
     return this.sources.get(cluster) ?? nothingYet;
+  }
+
+  /** The files that were read last, whoever takes them. */
+  files(): ConfigSnapshot | undefined {
+    return this.snapshot;
   }
 
   /** Resolves when the next look has brought something else for this cluster than before, or when the signal fires. */
@@ -113,6 +119,7 @@ export class ConfigSource {
   private read({ kind, snapshot }: Extract<SyncResult, { readonly snapshot: ConfigSnapshot }>): Source {
     const { commit, committedAt, files } = snapshot;
     if (kind === 'unchanged' && this.newest.commit === commit) return this.newest;
+    this.snapshot = snapshot;
     const desired = this.desire(snapshot);
     this.newest = { commit, committedAt, desired, hold: undefined };
     this.log.info({ commit, files: files.size, problems: desired.problems.length }, 'config read');

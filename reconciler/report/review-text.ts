@@ -3,6 +3,7 @@ import type { Ceiling } from '../model/approval.ts';
 import type { ClusterDesired } from '../model/desired.ts';
 import type { Problem } from '../model/failure.ts';
 import type { RunRecord } from '../model/ledger.ts';
+import { apiVersion } from '../model/names.ts';
 import { clean } from './clean.ts';
 import { code, page, plain, table } from './markdown.ts';
 import { factTime, moment } from './moment.ts';
@@ -21,7 +22,7 @@ export function proposalPath(cluster: string, run: string): string {
 export function proposalYaml(cluster: string, run: RunRecord, ceiling: Ceiling): string {
   const { nodes, packages, reboots, force } = ceiling;
   return yamlText({
-    apiVersion: 'oakum.dev/v1alpha1',
+    apiVersion,
     kind: 'PatchRun',
     metadata: { name: run.id },
     spec: {
