@@ -20,7 +20,7 @@ export interface HttpOptions {
   readonly version?: string;
   /** Limit of one request, milliseconds; default 40,000 (an API server whose etcd hangs answers after 34 s). */
   readonly timeoutMs?: number;
-  /** Requests a second in the long run, and at once; default 20 and 40. */
+  /** Requests a second in the long run, and at once; default 50 and 100, as the kubelet's. The API server protects itself beyond that. */
   readonly rate?: { readonly perSecond: number; readonly burst: number };
   /** Milliseconds since the epoch; default Date.now. */
   readonly now?: () => number;
@@ -31,7 +31,7 @@ export function httpTransport(source: KubeconfigSource, options: HttpOptions = {
   const timeoutMs = options.timeoutMs ?? 40_000;
   const now = options.now ?? Date.now;
   const credentials = openCredentials(source, now);
-  const budget = tokenBucket(options.rate ?? { perSecond: 20, burst: 40 }, now);
+  const budget = tokenBucket(options.rate ?? { perSecond: 50, burst: 100 }, now);
   const userAgent = `oakum/${options.version ?? 'dev'}`;
   let connections: { readonly key: string; readonly dispatcher: Dispatcher } | undefined;
   const closing = new AbortController();

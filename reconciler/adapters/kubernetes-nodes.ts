@@ -90,34 +90,23 @@ export function uncordon(transport: Transport, name: string, uid: string): Promi
   });
 }
 
-/** Merges labels and annotations; null removes. Nothing is sent when the node has them already. */
-export function markNode(
+/**
+ * Merges labels and annotations; null removes. One request, without a look at the node before it: marks are the most frequent of all writes,
+ * a merge of what is there already changes nothing, and the UID in the patch keeps it from a namesake (refused as a change of an immutable field, or as a conflict: then the node is looked at).
+ */
+export async function markNode(
   transport: Transport,
   name: string,
   uid: string,
   labels: Readonly<Record<string, string | null>>,
   annotations: Readonly<Record<string, string | null>>,
 ): Promise<ActionResult> {
-  return guarded(transport, name, uid, mergePatch, (node) => {
-    const newLabels = differing(node.metadata.labels, labels);
-    const newAnnotations = differing(node.metadata.annotations, annotations);
-    if (newLabels === undefined && newAnnotations === undefined) return undefined;
-    return {
-      metadata: {
-        uid: node.metadata.uid,
-        ...(newLabels === undefined ? {} : { labels: newLabels }),
-        ...(newAnnotations === undefined ? {} : { annotations: newAnnotations }),
-      },
-    };
-  });
-}
-
-function differing(
-  present: Readonly<Record<string, string>> | undefined,
-  wanted: Readonly<Record<string, string | null>>,
-): Record<string, string | null> | undefined {
-  const changed = Object.entries(wanted).filter(([key, value]) => (present?.[key] ?? null) !== value);
-  return changed.length === 0 ? undefined : Object.fromEntries(changed);
+  const body = { metadata: { uid, labels, annotations } };
+  const path = `${nodePath(name)}?fieldManager=${fieldManager}`;
+  const response = await call(transport, { method: 'PATCH', path, body, contentType: mergePatch }, [404, 409, 422]);
+  if (response.status < 300) return done;
+  if (response.status === 404) return gone;
+  return guarded(transport, name, uid, mergePatch, () => body);
 }
 
 /**
