@@ -11,6 +11,9 @@ export interface EtcdFacts {
   readonly apiServers?: RawCluster['apiServers'] | undefined;
 }
 
+/** Members are read with every pass and are not watched, so that a node that waits for them is looked at again after this long. */
+const askAgainMs = 15_000;
+
 /** A control-plane node waits for its turn, so the members of etcd must be read. */
 export function needsEtcd(ledger: LedgerDocument | undefined): boolean {
   return Object.values(ledger?.runs ?? {}).some(
@@ -61,4 +64,11 @@ export function etcdHold(
 
 function hasRole(node: NodeView): boolean {
   return Object.hasOwn(node.labels, etcdLabel);
+}
+
+/** When to look again, if a node waits for members of etcd. */
+export function etcdAgain(waiting: Iterable<Hold>, now: number): number | undefined {
+  for (const { reason } of waiting)
+    if (reason === 'EtcdUnknown' || reason === 'ClusterUnhealthy') return now + askAgainMs;
+  return undefined;
 }

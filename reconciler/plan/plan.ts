@@ -9,7 +9,7 @@ import type { Hold } from '../model/reason.ts';
 import { moveBootRuns } from './boot-pass.ts';
 import { drainInterest } from './drain-beside.ts';
 import { registerBoots, releaseTaints } from './boot.ts';
-import { needsEtcd } from './etcd.ts';
+import { etcdAgain, needsEtcd } from './etcd.ts';
 import { wantedHooks } from './hooks.ts';
 import { acceptCommit } from './approved-commit.ts';
 import { judgeRuns, wantedApprovals } from './approved-runs.ts';
@@ -103,6 +103,7 @@ export function planCluster(input: PlanInput): Plan {
   const times = [...holds, ...waiting.values()]
     .map((hold) => hold.until)
     .concat(wantedApprovals(ledger, input).length > 0 ? input.now + reviewsMs : undefined)
+    .concat(etcdAgain(waiting.values(), input.now))
     .concat(
       moved.until,
       booted.until,

@@ -46,6 +46,19 @@ describe('a control-plane node', () => {
     expect(made.theRun()).toMatchObject({ state: 'Succeeded' });
   });
 
+  it('is looked at again soon, although nobody watches the members', async () => {
+    const made = world();
+    for (const etcd of [
+      names.slice(0, 2).map((node) => ({ node, ready: true })),
+      names.map((node) => ({ node, ready: node !== 'control-3' })),
+    ]) {
+      made.cluster.etcd = etcd;
+      await made.run(hour);
+      const last = made.passes.at(-1);
+      expect(last?.wakeAt).toBeLessThanOrEqual(made.now + 15_000);
+    }
+  });
+
   it('of k3s is known by its role label, and its member by its node', async () => {
     const made = world({ [etcdLabel]: 'true' });
     made.cluster.etcd = [];
