@@ -19,6 +19,8 @@ import type { Source } from './source.ts';
 const standbyMs = 5_000;
 /** What was not sent, or not answered, is planned anew so soon, for the same reason. */
 const unansweredMs = 2_000;
+/** So soon it is noticed that a person has accepted a new history, or begun a new ledger. */
+const acceptedMs = 15_000;
 /** What the API server understood and refused is asked again no sooner than this. */
 const refusedMs = 30_000;
 
@@ -164,8 +166,13 @@ export class ClusterLoop {
     const outcomes = await execute(plan.actions, this.seat.cluster, this.seat.lease);
     this.answers = rememberAnswers(this.answers, outcomes, now);
     this.tell(outcomes);
-    const wakeAt = Math.min(plan.wakeAt, ...outcomes.map((outcome) => now + wakeAfter(outcome)));
-    return this.result(input, source, { ...plan, wakeAt }, outcomes, true);
+    const waits = outcomes.map((outcome) => now + wakeAfter(outcome));
+    if (plan.holds.some(({ reason }) => reason === 'LedgerLost' || reason === 'HistoryRewritten')) {
+      // A person ends these by writing the ledger, which nobody watches.
+      this.forget();
+      waits.push(now + acceptedMs);
+    }
+    return this.result(input, source, { ...plan, wakeAt: Math.min(plan.wakeAt, ...waits) }, outcomes, true);
   }
 
   private async input(source: Source, now: number): Promise<PlanInput> {

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { AdapterError, type AdapterErrorKind } from '../reconciler/model/failure.ts';
 import type { LedgerDocument } from '../reconciler/model/ledger.ts';
 import { ClusterLoop } from '../reconciler/pass.ts';
+import { emptyLedger } from '../reconciler/plan/plan.ts';
+import type { Hold } from '../reconciler/model/reason.ts';
 import type { Cluster, Log } from '../reconciler/ports.ts';
 import type { Source } from '../reconciler/source.ts';
 import { aCluster, aFleet, aPolicy, aRequest, someSettings } from './support/policies.ts';
@@ -43,7 +45,8 @@ function world() {
   };
   const lease = { held: () => state.held, holder: () => 'another', release: async () => undefined };
   const loop = new ClusterLoop({ name: desired.name, cluster: port, ledger, lease }, someSettings(), silent);
-  return { state, pass: () => loop.pass(source, start) };
+  const pass = (hold?: Hold) => loop.pass(hold ? { ...source, hold } : source, start);
+  return { state, loop, pass };
 }
 
 describe('the next pass comes soon', () => {
@@ -70,5 +73,37 @@ describe('the next pass comes soon', () => {
     expect(outcomes.map((outcome) => outcome.kind)).toContain('error');
     expect(plan.wakeAt - start).toBeLessThanOrEqual(mostMs);
     expect(plan.wakeAt).toBeGreaterThan(start);
+  });
+});
+
+describe('what only a person may accept is noticed without a restart', () => {
+  it('a rewritten history', async () => {
+    const { state, loop, pass } = world();
+    await pass();
+    const { plan } = await pass({ reason: 'HistoryRewritten', message: 'the tip does not descend', until: undefined });
+    expect(plan.holds[0]?.reason).toBe('HistoryRewritten');
+    expect(plan.wakeAt - start).toBeLessThanOrEqual(15_000);
+    expect(await loop.accepted()).toBe('commit-1');
+    await pass({ reason: 'HistoryRewritten', message: 'the tip does not descend', until: undefined });
+    if (state.document) state.document = { ...state.document, accepted: { commit: 'commit-2', committedAt: start } };
+    expect(await loop.accepted()).toBe('commit-2');
+  });
+
+  it('a new ledger', async () => {
+    const { state, loop, pass } = world();
+    // Patched once, so that the nodes carry marks; then the ConfigMaps are gone.
+    for (let passes = 0; passes < 3; passes++) await pass();
+    state.document = undefined;
+    loop.forget();
+    const { plan } = await pass();
+    expect(plan.holds[0]?.reason).toBe('LedgerLost');
+    expect(plan.wakeAt - start).toBeLessThanOrEqual(15_000);
+    state.document = {
+      ...emptyLedger({ observed: { clusterUid: 'cluster-uid' }, now: start }),
+      renewed: true,
+      accepted: { commit: 'commit-1', committedAt: start },
+    };
+    expect((await pass()).plan.holds.map(({ reason }) => reason)).not.toContain('LedgerLost');
+    expect(await loop.accepted()).toBe('commit-1');
   });
 });
