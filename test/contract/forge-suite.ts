@@ -42,6 +42,8 @@ export interface WorldAbilities {
   readonly selfApproval: boolean;
   /** Reviews are dismissed by people. */
   readonly dismissal: boolean;
+  /** With a decisive review, the forge dismisses the older ones of the same person. */
+  readonly dismissesOlder?: boolean;
 }
 
 /** One forge with one repository, and everybody around it. Commits are made with real git. */
@@ -206,7 +208,7 @@ export function describeForge(name: string, abilities: WorldAbilities, makeWorld
         await world.review(number, bob, 'Approved');
         const read = await forge.change(number, []);
         expect(states(read)).toEqual([
-          'bob ChangesRequested',
+          abilities.dismissesOlder === true ? 'bob Dismissed' : 'bob ChangesRequested',
           `${carol.name} Approved`,
           'bob Commented',
           'bob Approved',

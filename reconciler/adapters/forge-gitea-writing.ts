@@ -1,0 +1,135 @@
+// What Oakum writes on a Gitea or Forgejo: one pull request for each branch of ours, one comment, statuses; each may be said twice.
+import { AdapterError } from '../model/failure.ts';
+import type { PullRequest } from '../model/approval.ts';
+import type { Forge } from '../ports.ts';
+import type { GiteaCall, GiteaCalls } from './forge-gitea-calls.ts';
+import { shorten } from './forge-text.ts';
+import { fieldsOf, identityOf, numberOf, pullOf, textOf, type GiteaPull } from './forge-gitea-shapes.ts';
+
+/** The database takes more; a page with more is not read by people, and GitHub's limit is the same. */
+export const commentLimit = 65_536;
+/** The column of a title. */
+const titleLimit = 255;
+/** The longest text of a status that the port allows. */
+const statusLimit = 140;
+/** Stands in the comment that says why a pull request was closed, so that it is said once. */
+const closingMarker = '<!-- oakum:closed -->';
+
+export type GiteaWriting = Pick<Forge, 'propose' | 'close' | 'comment' | 'status'>;
+
+/** The account that the token belongs to: only its comments are ours to edit. */
+export interface OwnAccount {
+  id(call: GiteaCall): Promise<string>;
+}
+
+/** Asks once: a token of another account comes with another start. */
+export function openOwnAccount(): OwnAccount {
+  let own: string | undefined;
+  return {
+    async id(call) {
+      own ??= identityOf(await call.get('/user'), 'our own account').id;
+      return own;
+    },
+  };
+}
+
+export function openGiteaWriting(options: {
+  readonly repository: string;
+  readonly branch: string;
+  readonly calls: GiteaCalls;
+  readonly account: OwnAccount;
+  /** Open pull requests to our branch. */
+  readonly open: (call: GiteaCall) => Promise<readonly GiteaPull[]>;
+}): GiteaWriting {
+  const { repository, branch: base, calls, account } = options;
+
+  async function openFrom(call: GiteaCall, branch: string): Promise<readonly GiteaPull[]> {
+    const all = await options.open(call);
+    return all.filter(({ pull }) => pull.branch === branch && !pull.fork).sort((a, b) => a.pull.number - b.pull.number);
+  }
+
+  async function update(call: GiteaCall, found: GiteaPull, title: string, text: string): Promise<PullRequest> {
+    if (found.pull.title === title && found.text === text) return found.pull;
+    const path = `${repository}/pulls/${found.pull.number}`;
+    return pullOf(await call.send('PATCH', path, { title, body: text })).pull;
+  }
+
+  async function writeComment(call: GiteaCall, number: number, marker: string, text: string): Promise<void> {
+    const own = await account.id(call);
+    const comments = (await call.list(`${repository}/issues/${number}/comments`)).map((value) => {
+      const fields = fieldsOf(value, 'a comment');
+      return {
+        id: numberOf(fields, 'id', 'a comment'),
+        by: identityOf(fields['user'], 'the author of a comment').id,
+        body: textOf(fields, 'body', 'a comment'),
+      };
+    });
+    const ours = comments.filter(({ by, body }) => by === own && body.includes(marker)).sort((a, b) => a.id - b.id);
+    const [first, ...others] = ours;
+    if (first === undefined) await call.send('POST', `${repository}/issues/${number}/comments`, { body: text });
+    else if (first.body !== text) await call.send('PATCH', `${repository}/issues/comments/${first.id}`, { body: text });
+    // Two Oakums may have written at the same moment.
+    for (const { id } of others) await call.send('DELETE', `${repository}/issues/comments/${id}`);
+  }
+
+  return {
+    async propose({ branch, title: long, text }, signal) {
+      const call = calls.begin(signal);
+      const title = shorten(long, titleLimit);
+      const [found] = await openFrom(call, branch);
+      if (found !== undefined) return update(call, found, title, text);
+      try {
+        await call.send('POST', `${repository}/pulls`, { head: branch, base, title, body: text });
+      } catch (error) {
+        // Somebody else opened it in this very moment.
+        if (!(error instanceof AdapterError) || error.kind !== 'conflict') throw error;
+      }
+      // The forge looks for another one before it makes ours, but not in one step: of two that were made at once the older one stays.
+      const [oldest, ...younger] = await openFrom(call, branch);
+      if (oldest === undefined)
+        throw new AdapterError('conflict', 'ForgeConflict', `The pull request from ${branch} was closed at once.`);
+      for (const { pull } of younger)
+        await call.send('PATCH', `${repository}/pulls/${pull.number}`, { state: 'closed' });
+      return update(call, oldest, title, text);
+    },
+
+    async close(number, why, signal) {
+      const call = calls.begin(signal);
+      const { pull } = pullOf(await call.get(`${repository}/pulls/${number}`));
+      if (pull.state !== 'open') return;
+      if (!pull.branch.startsWith('oakum/') || pull.fork)
+        throw new AdapterError('rejected', 'ForgeNotOurs', `Pull request ${number} is not from a branch of ours.`);
+      await writeComment(call, number, closingMarker, shorten(`${closingMarker}\n${why}`, commentLimit));
+      await call.send('PATCH', `${repository}/pulls/${number}`, { state: 'closed' });
+    },
+
+    async comment(number, marker, text, signal) {
+      const whole = text.includes(marker) ? text : `${marker}\n${text}`;
+      if (whole.length > commentLimit)
+        throw new AdapterError(
+          'rejected',
+          'ForgeTextTooLong',
+          `A comment of ${whole.length} characters is too long: at most ${commentLimit}.`,
+        );
+      await writeComment(calls.begin(signal), number, marker, whole);
+    },
+
+    async status(commit, { context, state, text }, signal) {
+      const call = calls.begin(signal);
+      const description = shorten(text, statusLimit);
+      const statuses = await call.list(
+        `${repository}/commits/${commit}/status`,
+        {},
+        {
+          // Without any status the field is null.
+          pick: (answer) => fieldsOf(answer, 'the status of a commit')['statuses'] ?? [],
+        },
+      );
+      const standing = statuses
+        .map((value) => fieldsOf(value, 'a status'))
+        .find((fields) => textOf(fields, 'context', 'a status') === context);
+      if (standing?.['status'] === state && standing['description'] === description) return;
+      await call.send('POST', `${repository}/statuses/${commit}`, { context, state, description });
+    },
+  };
+}
