@@ -194,6 +194,8 @@ const demoFlags = {
   image: 'docker.io/library/busybox:1.37.0',
   identity: 'demo',
   approvalFloor: 'none',
+  forge: 'none',
+  forgePoll: '60s',
   maxScans: '2',
   rebootDelay: '1s',
   retryDelay: '1s',

@@ -17,8 +17,10 @@ import { createDesire } from '../desired/desired.ts';
 import { ClusterLoop } from '../pass.ts';
 import { ConfigSource } from '../source.ts';
 import { views } from '../observed/views.ts';
-import type { Cluster, Git, Lease, Log } from '../ports.ts';
+import type { Cluster, Git, Lease, Log, ReviewGit } from '../ports.ts';
 import type { PlanSettings } from '../plan/input.ts';
+import { openApprovals } from './approvals.ts';
+import { type ForgeFlags, openForgeFrom, type OpenForge } from './forge.ts';
 import {
   type ClusterFlags,
   type GitFlags,
@@ -40,7 +42,9 @@ export interface ClusterParts {
 
 /** Everything that `run`, `once` and `plan` need. */
 export interface Parts {
-  readonly git: Git;
+  readonly git: Git & ReviewGit;
+  /** Where changes are reviewed, when the flags name a forge. */
+  readonly forge: OpenForge | undefined;
   readonly source: ConfigSource;
   readonly clusters: readonly ClusterParts[];
   close(): Promise<void>;
@@ -48,7 +52,7 @@ export interface Parts {
 
 /** How the parts are used. */
 export interface PartsOptions {
-  readonly flags: GitFlags & ClusterFlags;
+  readonly flags: GitFlags & ClusterFlags & ForgeFlags;
   readonly log: Log;
   /** Follow the cluster by watches (service), or list at every look. */
   readonly watch: boolean;
@@ -67,8 +71,11 @@ export function openParts(options: PartsOptions): Parts {
   const connections = clusterConnections(flags);
   const names = connections.map(({ name }) => name);
   const git = openGitFrom(flags, log, wantedPaths(names));
-  const source = new ConfigSource(git, createDesire(readSchemas()), log);
-  const standard = planSettings(flags, readPatchScript());
+  const schemas = readSchemas();
+  const source = new ConfigSource(git, createDesire(schemas), log);
+  const forge = openForgeFrom(flags, log);
+  const approvals = forge && openApprovals({ forge, git, schemas, clock: realClock, log });
+  const standard = { ...planSettings(flags, readPatchScript()), ownAccounts: listFlag(flags.forgeAccounts) };
   const settings = options.settings?.(standard) ?? standard;
   const clusters = connections.map(({ name, source: kubeconfig }): ClusterParts => {
     const plain = httpTransport(kubeconfig, { version, ...(options.rate ? { rate: options.rate } : {}) });
@@ -94,22 +101,25 @@ export function openParts(options: PartsOptions): Parts {
       : { held: () => false, holder: () => undefined, release: async () => undefined };
     const ledger = openLedger(transport, { namespace: flags.namespace });
     const gates = openGates({ allow: listFlag(flags.gateAllow), transport, clock: realClock });
-    return { name, cluster, lease, loop: new ClusterLoop({ name, cluster, ledger, lease, gates }, settings, log) };
+    const seat = { name, cluster, ledger, lease, gates, ...(approvals ? { approvals } : {}) };
+    return { name, cluster, lease, loop: new ClusterLoop(seat, settings, log) };
   });
   return {
     git,
+    forge,
     source,
     clusters,
     close: async () => {
       await Promise.allSettled(clusters.map(({ lease }) => lease.release()));
       await Promise.allSettled(clusters.map(({ cluster }) => cluster.close()));
+      await forge?.end();
       await git.close();
     },
   };
 }
 
 /** The config repository of the flags. `wanted` limits what is read; everything for commands that look at the whole. */
-export function openGitFrom(given: GitFlags, log: Log, wanted: readonly string[] | 'all'): Git {
+export function openGitFrom(given: GitFlags, log: Log, wanted: readonly string[] | 'all'): Git & ReviewGit {
   const flags = withSecretDir(given);
   const auth = authFrom(flags);
   return openGit({

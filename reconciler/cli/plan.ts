@@ -5,6 +5,7 @@ import { realClock } from '../adapters/clock.ts';
 import { silentLog } from '../adapters/log.ts';
 import { iso } from '../model/instant.ts';
 import type { PassResult } from '../pass.ts';
+import { addForgeFlags, type ForgeFlags } from './forge.ts';
 import { withOwnCache } from './own-cache.ts';
 import { openParts } from './parts.ts';
 import { addClusterFlags, addGitFlags, type ClusterFlags, type GitFlags, UsageError } from './settings.ts';
@@ -18,10 +19,10 @@ interface PlanFlags {
 /** Adds the verb. */
 export function registerPlan(program: Command): void {
   const plan = program.command('plan').description('show what would happen and why; changes nothing');
-  addClusterFlags(addGitFlags(plan))
+  addForgeFlags(addClusterFlags(addGitFlags(plan)))
     .addOption(new Option('--now <time>', 'plan for another time (RFC 3339)'))
     .addOption(new Option('-o, --output <form>', 'form of the output').choices(['text', 'json']).default('text'))
-    .action(async (flags: GitFlags & ClusterFlags & PlanFlags) => {
+    .action(async (flags: GitFlags & ClusterFlags & ForgeFlags & PlanFlags) => {
       const now = flags.now === undefined ? realClock.now() : Date.parse(flags.now);
       if (Number.isNaN(now))
         throw new UsageError(`--now: "${flags.now}" is not a time; write it like 2026-12-06T02:00:00Z`);

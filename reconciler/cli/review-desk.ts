@@ -41,6 +41,8 @@ export interface ReviewDesk {
   offer(result: PassResult): void;
   /** Something at the forge may have changed: look now. */
   nudge(): void;
+  /** Looks once, now, when no look is under way; for a process that ends after its passes. */
+  settle(): Promise<void>;
   /** Ends the look that is under way, and starts no other. */
   close(): Promise<void>;
   /** What went wrong last. */
@@ -91,6 +93,18 @@ class Desk implements ReviewDesk {
 
   nudge(): void {
     this.wake.abort();
+  }
+
+  async settle(): Promise<void> {
+    this.closed = true;
+    this.wake.abort();
+    await this.worker;
+    try {
+      if (this.results.size > 0) await this.look();
+      this.lastError = undefined;
+    } catch (error) {
+      this.lastError = error instanceof Error ? error.message : String(error);
+    }
   }
 
   async close(): Promise<void> {

@@ -6,7 +6,10 @@ import { openLog } from '../adapters/log.ts';
 import { openMetrics } from '../adapters/metrics.ts';
 import { runService } from '../loop.ts';
 import type { Log } from '../ports.ts';
+import { addForgeFlags, type ForgeFlags } from './forge.ts';
 import { openParts, type Parts } from './parts.ts';
+import { openReviewDesk, type ReviewDesk } from './review-desk.ts';
+import { readSchemas } from '../adapters/assets.ts';
 import { createPublisher } from './publisher.ts';
 import {
   addClusterFlags,
@@ -14,6 +17,7 @@ import {
   addServiceFlags,
   type ClusterFlags,
   durationFlag,
+  listFlag,
   type GitFlags,
   numberFlag,
   type ServiceFlags,
@@ -23,23 +27,25 @@ import { version } from './version.ts';
 /** How long a shutdown may take: the last status is pushed and the Lease is given back. */
 const shutdownMs = 20_000;
 
+type RunFlags = GitFlags & ClusterFlags & ServiceFlags & ForgeFlags;
+
 /** Adds the verbs. */
 export function registerRun(program: Command): void {
   const run = program
     .command('run')
     .description('run the service: watch the config repository and the cluster, patch nodes, commit status');
-  addServiceFlags(addClusterFlags(addGitFlags(run))).action(async (flags: GitFlags & ClusterFlags & ServiceFlags) => {
+  addForgeFlags(addServiceFlags(addClusterFlags(addGitFlags(run)))).action(async (flags: RunFlags) => {
     await serve(flags);
   });
   const once = program
     .command('once')
     .description('one pass (more only while something can go on at once), publish status, and stop');
-  addServiceFlags(addClusterFlags(addGitFlags(once))).action(async (flags: GitFlags & ClusterFlags & ServiceFlags) => {
+  addForgeFlags(addServiceFlags(addClusterFlags(addGitFlags(once)))).action(async (flags: RunFlags) => {
     await runOnce(flags);
   });
 }
 
-async function serve(flags: GitFlags & ClusterFlags & ServiceFlags): Promise<void> {
+async function serve(flags: RunFlags): Promise<void> {
   const log = openLog({ level: flags.logLevel });
   const metrics = openMetrics();
   const parts = openParts({ flags, log, watch: true, act: true, onRequest: metrics.countRequest });
@@ -48,6 +54,7 @@ async function serve(flags: GitFlags & ClusterFlags & ServiceFlags): Promise<voi
   const health = healthOf(parts, metrics);
   const http = port === 0 ? undefined : await startHttp({ port, health, metrics });
   const publisher = publisherOf(parts, log, metrics);
+  const desk = deskOf(parts, flags, log);
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.once(name, () => {
@@ -69,22 +76,24 @@ async function serve(flags: GitFlags & ClusterFlags & ServiceFlags): Promise<voi
         report: (result) => {
           metrics.observePass(result);
           publisher.offer(result);
+          desk?.offer(result);
         },
       },
       stop.signal,
     );
   } finally {
-    await within(shutdownMs, publisher.close());
+    await within(shutdownMs, Promise.all([publisher.close(), desk?.close()]));
     await within(shutdownMs, parts.close());
     await http?.close();
     log.info({}, 'stopped');
   }
 }
 
-async function runOnce(flags: GitFlags & ClusterFlags & ServiceFlags): Promise<void> {
+async function runOnce(flags: RunFlags): Promise<void> {
   const log = openLog({ level: flags.logLevel });
   const parts = openParts({ flags, log, watch: false, act: true });
   const publisher = publisherOf(parts, log, undefined);
+  const desk = deskOf(parts, flags, log);
   try {
     for (const { loop, lease } of parts.clusters) {
       await waitForLease(() => lease.held());
@@ -92,6 +101,7 @@ async function runOnce(flags: GitFlags & ClusterFlags & ServiceFlags): Promise<v
       for (let passes = 0; passes < 20; passes++) {
         const result = await loop.pass(parts.source.current(loop.name), realClock.now());
         publisher.offer(result);
+        desk?.offer(result);
         if (!result.acted || result.plan.wakeAt > realClock.now() + 1_000) break;
       }
       const { hold } = parts.source.current(loop.name);
@@ -100,8 +110,15 @@ async function runOnce(flags: GitFlags & ClusterFlags & ServiceFlags): Promise<v
         process.exitCode = 1;
       }
     }
+    await desk?.settle();
   } finally {
     await publisher.close();
+    await desk?.close();
+    const untold = desk?.state().lastError;
+    if (untold !== undefined) {
+      process.stderr.write(`oakum: the forge was not told everything: ${untold}\n`);
+      process.exitCode = 1;
+    }
     const { lastError } = publisher.state();
     if (lastError !== undefined) {
       process.stderr.write(`oakum: status was not published: ${lastError}\n`);
@@ -115,6 +132,22 @@ async function runOnce(flags: GitFlags & ClusterFlags & ServiceFlags): Promise<v
 async function waitForLease(held: () => boolean): Promise<void> {
   const until = realClock.now() + 8_000;
   while (!held() && realClock.now() < until) await realClock.sleep(100);
+}
+
+function deskOf(parts: Parts, flags: RunFlags, log: Log): ReviewDesk | undefined {
+  const { forge, git, source, clusters } = parts;
+  if (!forge) return undefined;
+  return openReviewDesk({
+    forge,
+    git,
+    schemas: readSchemas(),
+    clusters,
+    snapshot: () => source.files(),
+    clock: realClock,
+    log,
+    ownAccounts: listFlag(flags.forgeAccounts),
+    pollMs: durationFlag('forge-poll', flags.forgePoll),
+  });
 }
 
 function publisherOf(

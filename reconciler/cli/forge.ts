@@ -1,0 +1,181 @@
+// Flags of the forge → the forge: where reviews are read, runs are proposed, and pull requests are told what they would do.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { realClock } from '../adapters/clock.ts';
+import { openGithub } from '../adapters/forge-github.ts';
+import type { ForgeCredentials, ForgeOptions } from '../adapters/forge-options.ts';
+import type { ForgeKind } from '../model/approval.ts';
+import type { Forge, Log } from '../ports.ts';
+import { type GitFlags, numberFlag, readFlagFile, UsageError, withSecretDir } from './settings.ts';
+
+/** Flags of whatever asks a forge. */
+export interface ForgeFlags {
+  readonly forge: 'none' | ForgeKind;
+  readonly forgePoll: string;
+  readonly forgeUrl?: string;
+  readonly forgeProject?: string;
+  readonly forgeTokenFile?: string;
+  readonly forgeSecretDir?: string;
+  readonly forgeCaFile?: string;
+  readonly forgeAccounts?: string;
+  readonly githubAppId?: string;
+  readonly githubAppKeyFile?: string;
+  readonly githubAppInstallation?: string;
+}
+
+/** A forge that can be let go. */
+export type OpenForge = Forge & { end(): Promise<void> };
+
+/** Adds the flags of the forge. */
+export function addForgeFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--forge <kind>', 'where changes are reviewed; with none, approval mode review holds')
+        .env('OAKUM_FORGE')
+        .choices(['none', 'github', 'gitlab', 'gitea', 'git'])
+        .default('none'),
+    )
+    .addOption(
+      new Option('--forge-poll <duration>', 'between two looks at open pull requests')
+        .env('OAKUM_FORGE_POLL')
+        .default('60s'),
+    )
+    .addOption(
+      new Option('--forge-url <url>', "root of the forge's API (default: from the repository's address)").env(
+        'OAKUM_FORGE_URL',
+      ),
+    )
+    .addOption(
+      new Option('--forge-project <path>', "owner/name (default: from the repository's address)").env(
+        'OAKUM_FORGE_PROJECT',
+      ),
+    )
+    .addOption(
+      new Option('--forge-token-file <file>', 'file with the token for the forge; read again when it changes').env(
+        'OAKUM_FORGE_TOKEN_FILE',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--forge-secret-dir <dir>',
+        'folder with any of token, app-key, ca.crt (a mounted Secret); single flags win',
+      ).env('OAKUM_FORGE_SECRET_DIR'),
+    )
+    .addOption(
+      new Option('--forge-ca-file <file>', 'PEM file with the certificate authorities to trust for the forge').env(
+        'OAKUM_FORGE_CA_FILE',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--forge-accounts <names>',
+        'accounts that Oakum itself uses at the forge, separated by commas: they approve nothing',
+      ).env('OAKUM_FORGE_ACCOUNTS'),
+    )
+    .addOption(new Option('--github-app-id <id>', 'GitHub App in place of a token').env('OAKUM_GITHUB_APP_ID'))
+    .addOption(
+      new Option('--github-app-key-file <file>', 'private key of the GitHub App (PEM)').env(
+        'OAKUM_GITHUB_APP_KEY_FILE',
+      ),
+    )
+    .addOption(
+      new Option('--github-app-installation <id>', 'installation of the GitHub App (default: looked up)').env(
+        'OAKUM_GITHUB_APP_INSTALLATION',
+      ),
+    );
+}
+
+/** The forge of the flags; undefined when there is none. Throws UsageError for flags that do not fit together. */
+export function openForgeFrom(flags: ForgeFlags & GitFlags, log: Log): OpenForge | undefined {
+  const { forge: kind } = flags;
+  if (kind === 'none') return undefined;
+  if (flags.branch === undefined)
+    throw new UsageError('--forge needs --branch: the branch whose pull requests count must be named');
+  const options = (): ForgeOptions => optionsFrom(kind, flags.branch ?? '', flags, log);
+  switch (kind) {
+    case 'github':
+      return openGithub(options());
+    case 'gitlab':
+    case 'gitea':
+    case 'git':
+      throw new UsageError(`--forge ${kind} is not carried out by this version`);
+  }
+}
+
+function optionsFrom(kind: ForgeKind, branch: string, flags: ForgeFlags & GitFlags, log: Log): ForgeOptions {
+  const { host, path } = addressOf(flags.repo);
+  const project = flags.forgeProject ?? path;
+  if (!/^[^/\s]+(?:\/[^/\s]+)+$/.test(project))
+    throw new UsageError(`--forge-project: "${project}" is not owner/name; say it with the flag`);
+  const file = (name: string): string | undefined => {
+    const found = flags.forgeSecretDir === undefined ? undefined : join(flags.forgeSecretDir, name);
+    return found !== undefined && existsSync(found) ? found : undefined;
+  };
+  const ca = flags.forgeCaFile ?? file('ca.crt') ?? withSecretDir(flags).gitCaFile;
+  return {
+    api: flags.forgeUrl ?? apiOf(kind, host),
+    project,
+    branch,
+    credentials: credentialsFrom(flags, file),
+    ...(ca === undefined ? {} : { ca: readFlagFile('forge-ca-file', ca) }),
+    log,
+    clock: realClock,
+  };
+}
+
+function credentialsFrom(flags: ForgeFlags, file: (name: string) => string | undefined): ForgeCredentials {
+  if (flags.githubAppId !== undefined && flags.githubAppId !== '') {
+    const key = flags.githubAppKeyFile ?? file('app-key');
+    if (key === undefined) throw new UsageError('--github-app-id needs --github-app-key-file');
+    const installationId = numberFlag(
+      'github-app-installation',
+      flags.githubAppInstallation,
+      1,
+      Number.MAX_SAFE_INTEGER,
+    );
+    return {
+      kind: 'app',
+      appId: flags.githubAppId,
+      privateKey: { file: key },
+      ...(installationId === undefined ? {} : { installationId }),
+    };
+  }
+  const token = flags.forgeTokenFile ?? file('token');
+  if (token === undefined)
+    throw new UsageError(
+      '--forge needs --forge-token-file (or, on GitHub, --github-app-id): reviews are not read without',
+    );
+  return { kind: 'token', token: { file: token } };
+}
+
+/** Host and project path of a repository's address: `https://host/a/b.git`, `ssh://git@host/a/b.git` or `git@host:a/b.git`. */
+export function addressOf(repo: string): { readonly host: string; readonly path: string } {
+  const short = /^(?:[^@/\s]+@)?([^:/\s]+):(?!\/)(.+)$/.exec(repo);
+  const url = short === null && URL.canParse(repo) ? new URL(repo) : undefined;
+  const host = short?.[1] ?? url?.host ?? '';
+  const path = short?.[2] ?? url?.pathname ?? '';
+  return {
+    host,
+    path: path
+      .replace(/^\/+/, '')
+      .replace(/\/+$/, '')
+      .replace(/\.git$/, ''),
+  };
+}
+
+function apiOf(kind: ForgeKind, host: string): string {
+  // The port of an ssh address is none of the API's.
+  const name = host.replace(/:\d+$/, '');
+  if (name === '') throw new UsageError('--forge-url is needed: the repository’s address names no host');
+  switch (kind) {
+    case 'github':
+      return name === 'github.com' ? 'https://api.github.com' : `https://${name}/api/v3`;
+    case 'gitlab':
+      return `https://${name}/api/v4`;
+    case 'gitea':
+      return `https://${name}/api/v1`;
+    case 'git':
+      return '';
+  }
+}
