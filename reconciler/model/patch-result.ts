@@ -17,6 +17,8 @@ export interface PatchResult {
   readonly pending: number;
   readonly applied: number;
   readonly left: number;
+  /** How many stay for a reason (held, protected, excluded, not in the lock): `kept` names the first ones only. */
+  readonly keptCount?: number;
   readonly advisories: number;
   readonly cves: number;
   readonly rebootRequired: boolean;

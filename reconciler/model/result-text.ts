@@ -28,6 +28,7 @@ export function readResult(text: string | undefined): PatchResult | undefined {
     pending: count(counts['pending']),
     applied: count(counts['applied']) + count(counts['new']),
     left: count(counts['left']),
+    keptCount: count(counts['kept']),
     advisories: count(counts['advisories']),
     cves: count(counts['cves']),
     rebootRequired: reboot['required'] === true,

@@ -71,8 +71,21 @@ export interface RunStatus {
     readonly failed: number;
     readonly waiting: number;
   };
+  /** With `updates.lock`: what the first node of each kind of system installed; absent without one. Where nodes are told, too. */
+  readonly locks?: readonly LockStatus[] | undefined;
   /** Nodes of this run; in the cluster's status only for runs that have not ended, in the archive always. */
   readonly nodes: readonly RunNodeStatus[];
+}
+
+/** The exact versions that later nodes of one kind of system may install. */
+export interface LockStatus {
+  readonly system: string;
+  /** The node that installed them first. */
+  readonly node: string;
+  readonly since: string;
+  /** `name version`, sorted; empty when `problem` says why there is no list. */
+  readonly packages: readonly string[];
+  readonly problem: string | undefined;
 }
 
 export interface RunNodeStatus {

@@ -105,6 +105,7 @@ export function onTheWay(
     record,
     node,
     history: ledger.history[record.node],
+    sightings: ledger.sightings,
     jobs: new Map(input.observed.jobs.map((job) => [job.name, job])),
     pods: input.observed.pods.get(record.node),
     budgets: input.observed.budgets,

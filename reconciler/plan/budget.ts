@@ -8,6 +8,7 @@ import type { Hold } from '../model/reason.ts';
 import { beyondCeiling, nodesLeft } from './ceiling.ts';
 import { etcdHold } from './etcd.ts';
 import { foreignMaintenance } from './foreign.ts';
+import { lockTurn } from './lock.ts';
 import { underWay } from './records.ts';
 
 const hourMs = 3_600_000;
@@ -112,6 +113,7 @@ export function seat(input: SeatingInput): Seating {
       }) ??
       loneControlPlane(node, input.nodes, rollout.allowSingleControlPlane) ??
       etcdHold(node, input.nodes, input) ??
+      lockTurn(run, record, start) ??
       roomHold(taken, Math.min(limit, canary.seats ?? limit), [...busy, ...start], out, input.held) ??
       zoneHold(record, zone, rollout.topologyKey, busy.size + start.length + heldOut.length);
     if (hold) {

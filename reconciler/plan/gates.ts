@@ -53,8 +53,6 @@ export function clusterHolds(input: PlanInput): Hold[] {
 export function unsupported(policy: Policy): string[] {
   const fields: string[] = [];
   if (policy.strategy === 'Replace') fields.push('strategy: Replace');
-  if (policy.updates.lock) fields.push('updates.lock');
-  if (policy.updates.minAgeMs > 0) fields.push('updates.minAge');
   return fields;
 }
 

@@ -47,7 +47,8 @@ export function remember(
       const version = [after.patch?.os ?? after.download?.os, after.patch?.osVersion ?? after.download?.osVersion]
         .filter(Boolean)
         .join(' ');
-      const left = after.patch?.left ?? 0;
+      // What stays on purpose is pending all the same: the next scan would count it again.
+      const left = (after.patch?.left ?? 0) + (after.patch?.keptCount ?? 0);
       return {
         ...next,
         lastPatched: now,

@@ -3,6 +3,7 @@ import type { Action, JobManifest } from '../model/action.ts';
 import { digest, jobName } from '../model/digest.ts';
 import type { NodeRecord, RunRecord } from '../model/ledger.ts';
 import {
+  lockAnnotation,
   managedBy,
   managedByLabel,
   nodeNameAnnotation,
@@ -13,6 +14,7 @@ import {
 } from '../model/names.ts';
 import type { Step } from '../model/node-phase.ts';
 import type { PlanSettings } from './input.ts';
+import { lockFor } from './lock.ts';
 
 /** Where the Job finds the script; the name changes with the text, so a running Job never sees another one. */
 export function scriptName(settings: PlanSettings): string {
@@ -45,6 +47,7 @@ export function renderJob(run: RunRecord, node: NodeRecord, step: Step, settings
     [nodeUidLabel]: node.uid,
     [stepLabel]: step,
   };
+  const lock = lockText(run, node, step);
   const annotations = { [runIdAnnotation]: run.id, [nodeNameAnnotation]: node.node };
   return {
     apiVersion: 'batch/v1',
@@ -59,7 +62,11 @@ export function renderJob(run: RunRecord, node: NodeRecord, step: Step, settings
       // A scan's answer is read at once and nobody looks for it later; a thousand nodes would leave a thousand Jobs a day.
       ttlSecondsAfterFinished: step === 'scan' ? 3_600 : 86_400,
       template: {
-        metadata: { labels, annotations },
+        // The pod reads the lock from its own annotation: nothing else has to be made, or cleared away afterwards.
+        metadata: {
+          labels,
+          annotations: lock === undefined ? annotations : { ...annotations, [lockAnnotation]: lock },
+        },
         spec: podSpec(run, node, step, settings),
       },
     },
@@ -67,6 +74,7 @@ export function renderJob(run: RunRecord, node: NodeRecord, step: Step, settings
 }
 
 function podSpec(run: RunRecord, node: NodeRecord, step: Step, settings: PlanSettings): Record<string, unknown> {
+  const locked = lockText(run, node, step) !== undefined;
   return {
     restartPolicy: 'Never',
     terminationGracePeriodSeconds: 30,
@@ -99,6 +107,7 @@ function podSpec(run: RunRecord, node: NodeRecord, step: Step, settings: PlanSet
           { name: 'script', mountPath: '/oakum', readOnly: true },
           { name: 'host', mountPath: '/host', mountPropagation: 'HostToContainer' },
           { name: 'scratch', mountPath: '/tmp' },
+          ...(locked ? [{ name: 'lock', mountPath: lockFolder, readOnly: true }] : []),
         ],
       },
     ],
@@ -106,8 +115,28 @@ function podSpec(run: RunRecord, node: NodeRecord, step: Step, settings: PlanSet
       { name: 'script', configMap: { name: scriptName(settings), defaultMode: 0o444 } },
       { name: 'host', hostPath: { path: '/', type: 'Directory' } },
       { name: 'scratch', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
+      ...(locked
+        ? [
+            {
+              name: 'lock',
+              downwardAPI: {
+                items: [{ path: lockFile, fieldRef: { fieldPath: `metadata.annotations['${lockAnnotation}']` } }],
+              },
+            },
+          ]
+        : []),
     ],
   };
+}
+
+const lockFolder = '/oakum-lock';
+const lockFile = 'versions';
+
+/** The exact versions for this step, a line each; every line was checked when the lock was made. */
+function lockText(run: RunRecord, node: NodeRecord, step: Step): string | undefined {
+  if (step !== 'download' && step !== 'patch') return undefined;
+  const lock = lockFor(run, node);
+  return lock && lock.packages.length > 0 ? `${lock.packages.join('\n')}\n` : undefined;
 }
 
 /** The script's environment; names and meanings are in docs/patch-script.md. Empty values are left out. */
@@ -118,6 +147,7 @@ export function environment(
   settings: PlanSettings,
 ): Record<string, string> {
   const { updates } = run.spec.policy;
+  const lock = lockText(run, node, step);
   const wanted: Record<string, string> = {
     OSP_MODE: step,
     OSP_RUN_ID: scriptRunId(run),
@@ -129,7 +159,9 @@ export function environment(
     OSP_PROTECT_EXTRA: updates.hold.join(' '),
     OSP_HOLD_RUNTIME: String(updates.holdRuntime),
     OSP_INCLUDE: updates.include.join(' '),
-    OSP_EXCLUDE: updates.exclude.join(' '),
+    // What a lock names was old enough when the first node installed it.
+    OSP_EXCLUDE: [...updates.exclude, ...(lock === undefined ? (node.young ?? []) : [])].join(' '),
+    OSP_LOCK_FILE: lock === undefined ? '' : `${lockFolder}/${lockFile}`,
     OSP_RELEASEVER: updates.releasever ?? '',
     OSP_MAX_REBOOTS: step === 'reboot' ? String(run.spec.policy.reboot.maxPerDay) : '',
     OSP_REBOOT_DELAY: step === 'reboot' ? String(Math.ceil(settings.timing.rebootDelayMs / 1000)) : '',

@@ -6,6 +6,7 @@ import { isUnderWay } from '../model/node-phase.ts';
 import { zoneLabel } from '../model/names.ts';
 import type { NodeView } from '../model/observed.ts';
 import type { Reason } from '../model/reason.ts';
+import { systemOf } from './lock.ts';
 
 /** A run that patches one node which has just joined: beside the others, since it disturbs nothing. */
 export function isBootRun(run: RunRecord): boolean {
@@ -60,6 +61,7 @@ export function newRecord(node: NodeView, topologyKey: string | undefined, now: 
     cordoned: false,
     unsure: false,
     foreignCordon: false,
+    system: systemOf(node),
     zone: node.labels[topologyKey ?? zoneLabel] ?? '',
     controlPlane: node.controlPlane,
     kernelBefore: node.kernel,
@@ -100,6 +102,7 @@ export function freshRecord(record: NodeRecord, now: number): NodeRecord {
     rebootAt: undefined,
     backSince: undefined,
     download: undefined,
+    young: undefined,
     patch: undefined,
     marked: false,
     volumes: false,

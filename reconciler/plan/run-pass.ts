@@ -9,6 +9,7 @@ import type { Hold } from '../model/reason.ts';
 import { seat } from './budget.ts';
 import { frozen, gateHold } from './gates.ts';
 import { remember, rememberReboot } from './history.ts';
+import { withLocks } from './lock.ts';
 import type { PlanInput } from './input.ts';
 import { eventFor } from './marks.ts';
 import {
@@ -141,6 +142,7 @@ class RunPass {
         record,
         node,
         history: this.ledger.history[record.node],
+        sightings: this.ledger.sightings,
         jobs: this.jobs,
         pods: input.observed.pods.get(record.node),
         budgets: input.observed.budgets,
@@ -169,6 +171,7 @@ class RunPass {
     // What was forgiven and has been tried again is no failure any more: it must not pay for the next one.
     const forgiven = Math.min(this.run.forgiven, failures(this.run));
     if (forgiven !== this.run.forgiven) this.run = { ...this.run, forgiven };
+    this.run = withLocks(this.run);
     const { run } = this;
     const pending = Object.values(run.nodes).filter((record) => record.phase === 'Pending');
     const failed = failures(run) - run.forgiven;

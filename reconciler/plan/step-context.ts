@@ -1,7 +1,7 @@
 // What one step on one node sees, and what it answers.
 import type { Action } from '../model/action.ts';
 import { jobName } from '../model/digest.ts';
-import type { NodeHistory, NodeRecord, RunRecord } from '../model/ledger.ts';
+import type { NodeHistory, NodeRecord, RunRecord, Sightings } from '../model/ledger.ts';
 import { cordonAnnotation } from '../model/names.ts';
 import type { Step } from '../model/node-phase.ts';
 import type {
@@ -36,6 +36,8 @@ export interface StepContext {
   /** The node as it is now, the same UID as in the record. */
   readonly node: NodeView;
   readonly history: NodeHistory | undefined;
+  /** Since when each update is known in the cluster. */
+  readonly sightings: Sightings | undefined;
   readonly jobs: ReadonlyMap<string, JobView>;
   /** Undefined when the pods of this node were not read in this pass. */
   readonly pods: readonly PodView[] | undefined;

@@ -21,6 +21,7 @@ import {
   type StepContext,
   type StepResult,
 } from './step-context.ts';
+import { afterLook, brokenLock, keptText, looksFirst, tooYoung } from './step-choose.ts';
 import { afterPatch, rebootPending, rebooting, rejoining } from './step-reboot.ts';
 
 type StepFunction = (context: StepContext) => StepResult;
@@ -96,7 +97,10 @@ function preflight(context: StepContext): StepResult {
 /** Preflight checks of the script and the download, before anything on the node is disturbed. */
 function downloading(context: StepContext): StepResult {
   const { record, now } = context;
-  const outcome = awaitJob(context, installs(context.run) ? 'download' : 'scan');
+  const broken = brokenLock(context);
+  if (broken) return broken;
+  const look = looksFirst(context);
+  const outcome = awaitJob(context, installs(context.run) && !look ? 'download' : 'scan');
   if (outcome.kind === 'wait') return outcome.result;
   if (outcome.kind === 'lost') {
     const { cleanUp, message, reason } = outcome;
@@ -109,6 +113,8 @@ function downloading(context: StepContext): StepResult {
   const known = { ...record, download: result };
   switch (severity) {
     case 'ok': {
+      const young = look ? afterLook(context, result) : tooYoung(context, result);
+      if (young) return young;
       const beyond = packagesBeyond(context.run, result);
       if (beyond !== undefined) return { record: atEnd(known, 'Skipped', now, 'BeyondApproval', beyond), actions: [] };
       return afterDownload(known, result, context);
@@ -176,7 +182,7 @@ function afterDownload(next: NodeRecord, download: PatchResult, context: StepCon
           ? 'no reboot required'
           : download.pending === 0
             ? 'no pending updates, no reboot required'
-            : `nothing to install, no reboot required; ${download.pending} pending ${download.pending === 1 ? 'update stays' : 'updates stay'} (${download.kept.map(([name, why]) => `${name}: ${why}`).join(', ') || 'kept'})`,
+            : `nothing to install, no reboot required; ${download.pending} pending ${download.pending === 1 ? 'update stays' : 'updates stay'} (${keptText(next, download)})`,
       ),
       actions: [],
     };

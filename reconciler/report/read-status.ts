@@ -7,6 +7,7 @@ import type {
   Condition,
   NodeStatus,
   RequestStatus,
+  LockStatus,
   RunNodeStatus,
   RunStatus,
   StatusDocument,
@@ -126,7 +127,18 @@ function readRun(run: Fields): RunStatus {
       failed: number(counts, 'failed'),
       waiting: number(counts, 'waiting'),
     },
+    ...(run['locks'] === undefined ? {} : { locks: list(run, 'locks').map(readLock) }),
     nodes: list(run, 'nodes').map(readRunNode),
+  };
+}
+
+function readLock(lock: Fields): LockStatus {
+  return {
+    system: string(lock, 'system'),
+    node: string(lock, 'node'),
+    since: string(lock, 'since'),
+    packages: strings(lock, 'packages'),
+    problem: optional(lock, 'problem'),
   };
 }
 

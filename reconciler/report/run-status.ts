@@ -1,7 +1,7 @@
 // One run of the ledger as people are told of it.
-import type { NodeRecord, RunRecord, Trigger } from '../model/ledger.ts';
+import type { NodeRecord, RunRecord, Trigger, VersionLock } from '../model/ledger.ts';
 import { isEnd } from '../model/node-phase.ts';
-import type { RunNodeStatus, RunStatus } from '../model/status.ts';
+import type { LockStatus, RunNodeStatus, RunStatus } from '../model/status.ts';
 import { clean } from './clean.ts';
 import { factTime, moment } from './moment.ts';
 
@@ -35,8 +35,21 @@ export function runStatus(run: RunRecord, withNodes: boolean): RunStatus {
       failed: count('Failed', 'Quarantined'),
       waiting: records.filter((record) => !isEnd(record.phase)).length,
     },
+    ...(withNodes && run.locks ? { locks: lockRows(run.locks) } : {}),
     nodes: withNodes ? [...records].sort((a, b) => (a.node < b.node ? -1 : 1)).map(runNode) : [],
   };
+}
+
+function lockRows(locks: Readonly<Record<string, VersionLock>>): LockStatus[] {
+  return Object.entries(locks)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([system, lock]) => ({
+      system: clean(system, 300),
+      node: lock.node,
+      since: factTime(lock.at),
+      packages: lock.packages.map((line) => clean(line, 401)),
+      problem: lock.problem === undefined ? undefined : clean(lock.problem),
+    }));
 }
 
 function runNode(record: NodeRecord): RunNodeStatus {

@@ -54,7 +54,8 @@ interface Machine {
   behaviour: NodeBehaviour;
   rebootRequired: boolean;
   heartbeats: number;
-  /** What the last download has fetched: the patch installs from it, without network. */
+  /** What was pending at the last download, and what it has fetched: the patch installs from it, without network. */
+  listed: Readonly<Record<string, string>>;
   fetched: Readonly<Record<string, string>>;
   /** What was really installed, and when. */
   readonly installed: { readonly name: string; readonly version: string; readonly at: number }[];
@@ -152,6 +153,7 @@ export class TinyCluster implements Cluster {
       },
       rebootRequired: false,
       heartbeats: 0,
+      listed: {},
       fetched: {},
       installed: [],
     });
@@ -533,13 +535,16 @@ export class TinyCluster implements Cluster {
     readonly refused: string | undefined;
   } {
     const { step } = job.view;
-    const all = Object.entries(step === 'patch' ? machine.fetched : updates);
+    const all = Object.entries(step === 'patch' ? machine.listed : updates);
     const excluded = new Set((job.env.get('OSP_EXCLUDE') ?? '').split(' '));
     const lock = job.env.get('lock')?.split('\n');
     const taken = ([name, version]: readonly [string, string]): boolean =>
       lock === undefined ? !excluded.has(name) : lock.includes(`${name} ${version}`);
-    const plan = all.filter(taken);
-    if (step === 'download') machine.fetched = Object.fromEntries(plan);
+    const plan = all.filter((one) => taken(one) && (step !== 'patch' || machine.fetched[one[0]] === one[1]));
+    if (step === 'download') {
+      machine.listed = updates;
+      machine.fetched = Object.fromEntries(plan);
+    }
     const gone = lock?.some((line) => {
       const [name = '', version = ''] = line.split(' ');
       return step === 'download' && updates[name] !== undefined && updates[name] !== version;
@@ -547,7 +552,7 @@ export class TinyCluster implements Cluster {
     return {
       all,
       plan,
-      kept: all.filter((one) => !taken(one)),
+      kept: all.filter((one) => !plan.includes(one)),
       pending: all.length,
       refused: gone ? 'LOCK_VERSION_MISSING' : undefined,
     };
