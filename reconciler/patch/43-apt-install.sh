@@ -59,12 +59,15 @@ apt_download() {
     if [ "$apt_pause" = last ]; then break; fi
     if [ -n "${apt_tried:-}" ]; then sleep "$apt_pause"; fi
     apt_tried=yes
+    apt_rc=0
     # shellcheck disable=SC2086 # one word per package
     (cd "$APT_STATE/fetch" && run_limited "$OSP_DOWNLOAD_TIMEOUT" apt-get $APT_OPTIONS -o Dir::Log="$TMP" download $apt_missing) \
-      </dev/null >"$TMP/download.out" 2>&1 || say "download: $(grep '^E:' "$TMP/download.out" | head -n 1)"
+      </dev/null >"$TMP/download.out" 2>&1 || apt_rc=$?
+    if [ "$apt_rc" = 124 ] || [ "$apt_rc" = 137 ]; then echo "E: the packages did not come within $OSP_DOWNLOAD_TIMEOUT s" >>"$TMP/download.out"; fi
+    if [ "$apt_rc" != 0 ]; then say "download: $(grep '^E:' "$TMP/download.out" | tail -n 1)"; fi
   done
   if grep -q 'No space left' "$TMP/download.out"; then fail DISK_FULL_VAR "no space left for packages below $APT_STATE; make room in /var and try again"; fi
-  fail DOWNLOAD_FAILED "not all packages could be fetched and verified:$apt_missing; $(grep '^E:' "$TMP/download.out" | head -n 1 | cut -c 1-100)"
+  fail DOWNLOAD_FAILED "not all packages could be fetched and verified: $(grep '^E:' "$TMP/download.out" | tail -n 1 | cut -c 4-100);$apt_missing"
 }
 
 apt_space() {

@@ -118,9 +118,10 @@ apt_reboot_signals() {
   apt_build=$(uname -v | sed -n 's/^.* Debian \([^ ]*\).*$/\1/p')
   apt_image=$(dpkg-query -W -f '${Version}' "linux-image-$(uname -r)" 2>/dev/null)
   if [ -n "$apt_build" ] && [ -n "$apt_image" ] && [ "$apt_build" != "$apt_image" ]; then printf 'kernel\tlinux-image-%s\n' "$(uname -r)"; fi
-  # dpkg writes a package's file list when it unpacks it; process 1 began with the boot.
-  find /var/lib/dpkg/info -newer /proc/1 \( -name 'libc6.list' -o -name 'libc6:*.list' -o -name 'systemd.list' -o -name 'dbus.list' -o -name 'dbus-daemon.list' \) \
+  # dpkg writes a package's file list when it unpacks it. The times of /proc/1 say when somebody last looked at it first, not when it began.
+  apt_boot=$(awk '$1 == "btime" { print $2 }' /proc/stat)
+  find /var/lib/dpkg/info -newermt "@$apt_boot" \( -name 'libc6.list' -o -name 'libc6:*.list' -o -name 'systemd.list' -o -name 'dbus.list' -o -name 'dbus-daemon.list' \) \
     2>/dev/null | sed 's#^.*/##; s/\.list$//; s/:.*//' | LC_ALL=C sort -u | sed 's/^/core-libs	/'
-  find /var/lib/dpkg/info -newer /proc/1 \( -name 'intel-microcode.list' -o -name 'amd64-microcode.list' \) 2>/dev/null |
+  find /var/lib/dpkg/info -newermt "@$apt_boot" \( -name 'intel-microcode.list' -o -name 'amd64-microcode.list' \) 2>/dev/null |
     sed 's#^.*/##; s/\.list$//' | LC_ALL=C sort -u | sed 's/^/microcode	/'
 }

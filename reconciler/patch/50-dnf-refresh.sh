@@ -38,8 +38,9 @@ dnf_locked() { # FILE-FOR-OUTPUT ARGUMENT...
   shift
   dnf_until=$(($(now) + OSP_LOCK_TIMEOUT))
   while :; do
+    # Only a download may be ended: never dnf while it changes packages.
     # shellcheck disable=SC2086 # options are words
-    dnf $DNF_OPTIONS "$@" </dev/null >"$dnf_out" 2>&1
+    ${DNF_LIMIT:+timeout -k 10 "$DNF_LIMIT"} dnf $DNF_OPTIONS "$@" </dev/null >"$dnf_out" 2>&1
     dnf_rc=$?
     cat "$dnf_out"
     [ "$dnf_rc" = 200 ] || return "$dnf_rc"

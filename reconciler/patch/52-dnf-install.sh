@@ -38,10 +38,14 @@ dnf_download() {
       sync
       return 0
     fi
-    rpm_classify "$TMP/download.out"
+    # What stands before is the plan with what it skips; and the remark on keys is dnf's usual one.
+    sed '1,/^Transaction Summary/d' "$TMP/download.out" | grep -v '^DNF will only download' >"$TMP/download.text"
+    [ -s "$TMP/download.text" ] || cp "$TMP/download.out" "$TMP/download.text"
+    rpm_classify "$TMP/download.text"
+    if [ "$download_rc" = 124 ] || [ "$download_rc" = 137 ]; then RPM_CODE=REPO_TIMEOUT RPM_WORDS="the packages did not come within $OSP_DOWNLOAD_TIMEOUT s"; fi
     case $RPM_CODE in REPO_SIGNATURE | DISK_FULL_* | REPO_AUTH | CLOCK_SKEW) fail "$RPM_CODE" "$RPM_WORDS" ;; esac
-    if grep -qiE 'transaction (test|check) error|conflicts (with|between)' "$TMP/download.out"; then
-      fail DEPENDENCY_CONFLICT "rpm refuses the transaction: $(grep -iE 'conflicts|needed by|error' "$TMP/download.out" | tail -n 1 | cut -c 1-140); nothing was changed"
+    if grep -qiE 'transaction (test|check) error|conflicts (with|between)' "$TMP/download.text"; then
+      fail DEPENDENCY_CONFLICT "rpm refuses the transaction: $(grep -iE 'conflicts|needed by|error' "$TMP/download.text" | tail -n 1 | cut -c 1-140); nothing was changed"
     fi
     if [ "$dnf_pause" = last ]; then break; fi
     say "download failed; trying again in $dnf_pause s"
@@ -51,7 +55,11 @@ dnf_download() {
 }
 
 run_download() {
-  dnf_transaction "$TMP/download.out" --setopt=tsflags=test --setopt=logdir="$TMP"
+  DNF_LIMIT=$OSP_DOWNLOAD_TIMEOUT
+  download_rc=0
+  dnf_transaction "$TMP/download.out" --setopt=tsflags=test --setopt=logdir="$TMP" || download_rc=$?
+  DNF_LIMIT=
+  return "$download_rc"
 }
 
 dnf_have_downloads() { rpm_have_files dnf_file; }

@@ -24,7 +24,7 @@ zypper_preflight() {
 # zypper with our locks, cache and limit for waiting; its log is the system's only where something is installed.
 zypper_run() { # ARGUMENT...
   ZYPP_CONF="$TMP/zypp.conf" ZYPP_LOCK_TIMEOUT="$OSP_LOCK_TIMEOUT" ZYPP_LOGFILE="${ZYPPER_LOG:-$TMP/zypper.log}" \
-    zypper --non-interactive --cache-dir "$RPM_CACHE" "$@" </dev/null
+    ${ZYPPER_LIMIT:+timeout -k 10 "$ZYPPER_LIMIT"} zypper --non-interactive --cache-dir "$RPM_CACHE" "$@" </dev/null
 }
 
 # What a wrong ending means, by the exit codes of zypper(8).

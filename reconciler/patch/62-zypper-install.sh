@@ -21,8 +21,10 @@ zypper_download() {
   [ -s "$TMP/plan.tsv" ] || return 0
   for zypper_pause in 5 15 last; do
     zypper_rc=0
+    ZYPPER_LIMIT=$OSP_DOWNLOAD_TIMEOUT
     # shellcheck disable=SC2086 # options are words
     zypper_run --no-refresh $ZYPPER_VERB --auto-agree-with-licenses --no-recommends --download-only $ZYPPER_NAMES >"$TMP/download.out" 2>&1 || zypper_rc=$?
+    ZYPPER_LIMIT=
     cat "$TMP/download.out"
     if zypper_have_downloads; then
       BYTES=$(while IFS='	' read -r _ _ _ _ get_file; do wc -c <"$(zypper_file "$get_file")"; done <"$TMP/planned.tsv" 2>/dev/null | awk '{ n += $1 } END { printf "%d", n }')
@@ -36,6 +38,7 @@ zypper_download() {
     sleep "$zypper_pause"
   done
   case $RPM_CODE in REPO_SIGNATURE | DISK_FULL_* | REPO_AUTH) if [ "$zypper_rc" != 7 ]; then fail "$RPM_CODE" "$RPM_WORDS"; fi ;; esac
+  if [ "$zypper_rc" = 124 ] || [ "$zypper_rc" = 137 ]; then fail DOWNLOAD_FAILED "the packages did not come within $OSP_DOWNLOAD_TIMEOUT s; look at the mirror"; fi
   zypper_fail "$zypper_rc" "$TMP/download.out" DOWNLOAD_FAILED "not all packages could be fetched and verified"
 }
 

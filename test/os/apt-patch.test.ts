@@ -93,7 +93,7 @@ describe('patch', () => {
     );
     const { result, status } = await start(root, { mode: 'scan' });
     expect(status).toBe(0);
-    expect(result).toMatchObject({ status: 'UpToDate', n: { pending: 0 } });
+    expect(result).toMatchObject({ status: 'UpToDate', code: 'OK', n: { pending: 0 } });
   });
 
   test('what a fix conflicts with is not removed, and the fix that stays behind is told by exit 10', async () => {
