@@ -62,6 +62,12 @@ export function statusFailure(
       'GitAuthFailed',
       `${where} refuses our credentials (HTTP ${status}). Check that the token is valid and may read and write this repository.${said}`,
     );
+  if (status === 413)
+    return new AdapterError(
+      'rejected',
+      'GitPushTooLarge',
+      `${where} refuses a request of this size (HTTP 413). Raise the limit of the server before it (client_max_body_size of nginx).`,
+    );
   if (status === 404 || status === 410)
     return new AdapterError(
       'missing',
@@ -82,8 +88,13 @@ export function errorCode(error: unknown): string {
 const certificateCodes =
   /^(CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_TLS_CERT|ERR_SSL_|EPROTO$|HOSTNAME_MISMATCH|INVALID_CA)/;
 
-/** What an error of the network means. */
-export function networkFailure(error: unknown, url: string, signal: AbortSignal | undefined): AdapterError {
+/** What an error of the network means. `proxy` is the proxy that the environment names, for people to find it. */
+export function networkFailure(
+  error: unknown,
+  url: string,
+  signal: AbortSignal | undefined,
+  proxy?: string,
+): AdapterError {
   if (error instanceof AdapterError) return error;
   if (signal?.aborted === true) return stopped(signal, url);
   const where = publicUrl(url);
@@ -92,12 +103,33 @@ export function networkFailure(error: unknown, url: string, signal: AbortSignal 
     return new AdapterError(
       'denied',
       'GitCertificateRefused',
-      `The certificate of ${where} is not trusted (${code}). Give its authority in the setting for certificates.`,
+      code === 'ERR_TLS_CERT_ALTNAME_INVALID'
+        ? `The certificate of ${where} is for another name (${code}). Use the name that is in it as the address.`
+        : `The certificate of ${where} is not trusted (${code}). Give its authority with --git-ca-file, or as ca.crt in the Secret.`,
+    );
+  const text = error instanceof Error ? error.message : '';
+  const through = proxy === undefined ? '' : ` The environment names a proxy: ${publicUrl(proxy)}.`;
+  // The library has no field for the status with which a proxy refuses to connect.
+  const refusal = /^Proxy response \((\d{3})\)/.exec(text)?.[1];
+  if (refusal === '401' || refusal === '403' || refusal === '407')
+    return new AdapterError(
+      'denied',
+      'GitProxyRefused',
+      `The proxy on the way to ${where} refuses us (HTTP ${refusal}).${through} Check the user and password in it, and whether it may connect there.`,
+    );
+  if (refusal !== undefined)
+    return new AdapterError(
+      'transient',
+      'GitUnreachable',
+      `The proxy on the way to ${where} did not reach it (HTTP ${refusal}).${through}`,
     );
   if (code.includes('TIMEOUT') || code === 'ETIMEDOUT')
-    return new AdapterError('transient', 'GitTimeout', `${where} did not answer in time (${code}).`);
-  const text = error instanceof Error ? error.message : '';
-  return new AdapterError('transient', 'GitUnreachable', `${where} cannot be reached (${code || quote(text)}).`);
+    return new AdapterError('transient', 'GitTimeout', `${where} did not answer in time (${code}).${through}`);
+  return new AdapterError(
+    'transient',
+    'GitUnreachable',
+    `${where} cannot be reached (${code || quote(text)}).${through}`,
+  );
 }
 
 /** Takes every secret out of a text. Secrets shorter than four characters are not looked for: they would blot out everything. */

@@ -35,6 +35,14 @@ export async function wholeBody(
   return Buffer.concat(chunks);
 }
 
+/** The proxy that the environment names for this protocol, by the same rule as undici; hosts of NO_PROXY do without it. */
+function proxyOfEnvironment(url: string): string | undefined {
+  const { env } = process;
+  const plain = env['http_proxy'] ?? env['HTTP_PROXY'];
+  const named = url.startsWith('https:') ? (env['https_proxy'] ?? env['HTTPS_PROXY'] ?? plain) : plain;
+  return named === '' ? undefined : named;
+}
+
 export function openHttpTransport(
   url: string,
   auth: GitAuth | undefined,
@@ -51,6 +59,7 @@ export function openHttpTransport(
     bodyTimeout: idleMs,
     keepAliveTimeout: 30_000,
   });
+  const proxy = proxyOfEnvironment(url);
   const home = url.replace(/\/+$/, '');
   /** Where the server sent us with its last redirect of `info/refs`; the POST goes there too, as in git itself. */
   let base = home;
@@ -67,12 +76,12 @@ export function openHttpTransport(
     } catch (error) {
       // A server may close an idle connection at the very moment that we use it. Only what changes nothing is said twice.
       const again = errorCode(error) === 'UND_ERR_SOCKET' && !target.endsWith('/git-receive-pack');
-      if (!again || scope.signal.aborted) throw networkFailure(error, url, scope.signal);
+      if (!again || scope.signal.aborted) throw networkFailure(error, url, scope.signal, proxy);
     }
     try {
       return await send();
     } catch (error) {
-      throw networkFailure(error, url, scope.signal);
+      throw networkFailure(error, url, scope.signal, proxy);
     }
   }
 

@@ -72,6 +72,30 @@ check(
       ? undefined
       : 'a value did not arrive',
 );
+check(
+  'renders the way to a Git server with an authority of its own, through a proxy',
+  [
+    'template',
+    'oakum',
+    chart,
+    ...needed,
+    '--set',
+    'git.caConfigMap=trust,git.httpsProxy=http://proxy:3128,git.noProxy=git.example.org,git.proxySecretName=proxy',
+  ],
+  (status, output) =>
+    status === 0 &&
+    output.includes('name: OAKUM_GIT_CA_FILE, value: /ca/ca.crt') &&
+    output.includes('configMap: { name: "trust"') &&
+    output.includes('name: HTTPS_PROXY, value: "http://proxy:3128"') &&
+    output.includes('secretRef: { name: "proxy" }')
+      ? undefined
+      : 'a value did not arrive',
+);
+check(
+  'refuses a password in the values',
+  ['template', 'oakum', chart, ...needed, '--set', 'git.httpsProxy=http://me:secret@proxy:3128'],
+  (status) => (status !== 0 ? undefined : 'it rendered'),
+);
 check('refuses values without a repository', ['template', 'oakum', chart, '--set', 'cluster=prod'], (status, output) =>
   status !== 0 && output.includes('repo') ? undefined : 'it rendered',
 );

@@ -22,7 +22,7 @@ let caches = 0;
 
 /** An adapter with a cache folder of its own, short limits, and everything wanted. */
 export function adapter(
-  to: GitServer,
+  to: Pick<GitServer, 'url' | 'folder'>,
   changes: Partial<GitOptions> = {},
   heard: HeardLog = { lines: [] },
 ): Git & ReviewGit {

@@ -123,7 +123,7 @@ describe('the chart on a real API server', () => {
         const document = parse(text) as { status?: { runs: readonly { state: string }[] } } | null;
         return document?.status?.runs.some((run) => run.state === 'Succeeded');
       },
-      90_000,
+      240_000,
     ).catch(async (error: unknown) => {
       said.push(await git(remote.repository, ...showStatus).catch(String));
       throw new Error(said.slice(-3).join('\n---\n'), { cause: error });
@@ -260,6 +260,41 @@ describe('the admission policy', () => {
     const settings = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'notes' } };
     expect((await post(tenant, '/api/v1/namespaces/os-patch/configmaps', settings)).status).toBe(201);
     expect((await post(plane.admin, '/api/v1/namespaces/default/pods', barePod())).status).toBe(201);
+  });
+});
+
+describe('an upgrade of the chart', () => {
+  it('to every optional part is taken without a warning', async () => {
+    const all = renderChart(findHelm(), release, [
+      `git.repo=${remote.url}`,
+      'cluster=prod',
+      'git.branch=main,git.statusRepo=https://git.example.org/status.git,git.secretName=git,git.caConfigMap=trust',
+      'git.httpProxy=http://proxy:3128,git.httpsProxy=http://proxy:3128,git.noProxy=example.org,git.proxySecretName=proxy',
+      'gates.allow={http://prometheus:9090},limits.maxNodesPerHour=3,job.httpsProxy=http://proxy:3128,hooks.enabled=true',
+      'nodeSelector.pool=infra,replicas=2,job.image=registry.example.org/busybox:another',
+    ]);
+    expect(all.length).toBeGreaterThan(objects.length);
+    const headers = { 'content-type': 'application/apply-patch+yaml' };
+    for (const object of all) {
+      const path = `${await collectionOf(object)}/${object.metadata.name}?fieldManager=helm&force=true&fieldValidation=Strict`;
+      const answer = await plane.admin.request('PATCH', path, object, headers);
+      const what = `${object.kind} ${object.metadata.name}: ${JSON.stringify(answer.body)}`;
+      expect([200, 201], what).toContain(answer.status);
+      expect(answer.headers['warning'], what).toBeUndefined();
+    }
+  });
+
+  it('to another image lets the Jobs from before be cleared away', async () => {
+    await until('the API server asks the new policy', async () => {
+      return (await post(oakum, jobs, await ownJob())).status === 422;
+    });
+    const { items } = await plane.admin.get<{ items: readonly JobObject[] }>(jobs);
+    for (const { metadata } of items)
+      await plane.admin.delete(`${jobs}/${metadata.name}`, { propagationPolicy: 'Foreground' });
+    await until('all Jobs and pods are gone', async () => {
+      const left = await Promise.all([jobs, pods].map((path) => plane.admin.get<{ items: readonly unknown[] }>(path)));
+      return left.every((list) => list.items.length === 0);
+    });
   });
 });
 

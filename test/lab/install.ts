@@ -1,4 +1,4 @@
-// Builds the pinned programs of the lab from their Go modules into the cache: `node test/lab/install.ts [--node] [--forge] [--print]`.
+// Fills the cache with what the lab needs: programs from Go modules, Git's front ends from Debian: `node test/lab/install.ts [--node] [--forge] [--vm] [--print]`.
 import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { setPriority } from 'node:os';
@@ -12,6 +12,8 @@ import {
   type ToolModule,
   type ToolProgram,
 } from './assets.ts';
+import { installGitFronts } from './git-fronts.ts';
+import { vmBase } from './vm-base.ts';
 
 /** A cold build of Gitea took fourteen minutes on two cores that had six times as much to do; a build that takes longer than this hangs. */
 const buildLimitMs = 30 * 60_000;
@@ -112,10 +114,10 @@ function runGo(words: readonly string[], { folder: cwd, needsCompiler = false }:
 
 if (import.meta.main) {
   const words = process.argv.slice(2);
-  const unknown = words.filter((word) => !['--node', '--forge', '--print'].includes(word));
+  const unknown = words.filter((word) => !['--node', '--forge', '--vm', '--print'].includes(word));
   if (unknown.length > 0) {
     console.error(
-      `Unknown: ${unknown.join(' ')}. Use: node test/lab/install.ts [--node: kubelet and containerd too] [--forge: Gitea too, which needs a C compiler] [--print: only say where]`,
+      `Unknown: ${unknown.join(' ')}. Use: node test/lab/install.ts [--node: kubelet and containerd too] [--forge: Gitea too, which needs a C compiler] [--vm: the disk of the emulated machine too] [--print: only say where]`,
     );
     process.exit(2);
   }
@@ -125,6 +127,8 @@ if (import.meta.main) {
     try {
       console.log(`All in ${await install({ withNodePrograms: words.includes('--node'), say: console.log })}`);
       if (withForge) console.log(`The forge is in ${await installForge({ say: console.log })}`);
+      await installGitFronts(console.log);
+      if (words.includes('--vm')) console.log(`The emulated machine: ${(await vmBase(console.log)).disk}`);
     } catch (error) {
       console.error(error instanceof Error ? error.message : String(error));
       process.exit(1);

@@ -57,7 +57,7 @@ export async function nodeBase(say: (line: string) => void): Promise<NodeBase> {
 }
 
 /** Builds into a folder beside and renames: a folder that is there is whole. */
-async function once(path: string, build: (part: string) => Promise<void>): Promise<void> {
+export async function once(path: string, build: (part: string) => Promise<void>): Promise<void> {
   if (existsSync(path)) return;
   const part = await mkdtemp(`${path}.part-`);
   try {
@@ -73,7 +73,7 @@ async function once(path: string, build: (part: string) => Promise<void>): Promi
  * Lets apt itself choose and verify the updates against the root's package database, then publishes them with the fields of Debian's security
  * archive, so that a node knows them for what they are.
  */
-async function fetchUpdates(root: string, repository: string, line: string): Promise<void> {
+export async function fetchUpdates(root: string, repository: string, line: string): Promise<void> {
   const home = join(repository, 'debian-security');
   const pool = join(home, 'pool');
   const state = join(repository, 'apt');

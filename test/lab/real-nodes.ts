@@ -1,16 +1,14 @@
 // Real nodes without a virtual machine: systemd-nspawn machines with systemd, apt, containerd, runc and a kubelet of their own.
-import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, normalize } from 'node:path';
-import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { must, run, type Ran } from '../os/commands.ts';
 import { cacheFolder, missingPrograms, nodePrograms } from './assets.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { nodeBase } from './node-base.ts';
 import { writeNodeFiles } from './node-files.ts';
 import { startProcess, type LabProcess } from './process.ts';
+import { serveFolder } from './serve-folder.ts';
 import { until } from './wait.ts';
 
 /** The bridge's address in the lab's network namespace: the gateway, the API server and the package repository. */
@@ -68,7 +66,7 @@ export async function startRealNodes(plane: ControlPlane, say: (line: string) =>
   const home = await mkdtemp(join(tmpdir(), 'oakum-nodes-'));
   const repository = join(home, 'repository');
   await must('cp', ['-a', base.repository, repository]);
-  const served = await serveFolder(repository);
+  const served = await serveFolder(repository, gateway);
   const machines: { node: RealNode; end: () => Promise<void> }[] = [];
   const apiUrl = plane.url.replace('127.0.0.1', gateway);
 
@@ -184,32 +182,4 @@ async function isReady(plane: ControlPlane, name: string): Promise<boolean> {
   const path = `/api/v1/nodes/${name}`;
   const node = await plane.admin.find<{ status?: { conditions?: { type: string; status: string }[] } }>(path);
   return node?.status?.conditions?.find((entry) => entry.type === 'Ready')?.status === 'True';
-}
-
-/** The machines' mirror: plain files on the bridge's address. */
-async function serveFolder(folder: string): Promise<{ url: string; close(): Promise<void> }> {
-  const server = createServer((request, response) => {
-    const file = join(folder, normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://host').pathname)));
-    stat(file).then(
-      (found) => {
-        if (!found.isFile()) return response.writeHead(404).end();
-        response.writeHead(200, { 'content-length': found.size, 'last-modified': found.mtime.toUTCString() });
-        return createReadStream(file).pipe(response);
-      },
-      () => response.writeHead(404).end(),
-    );
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, gateway, resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://${gateway}:${port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
 }
