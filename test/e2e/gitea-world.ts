@@ -28,6 +28,8 @@ export interface GiteaWorld extends ForgeWorld {
   readonly project: string;
   /** The token of somebody. */
   tokenOf(person: Person): string;
+  /** Pushes something that is in the forge's repository already, with native git. */
+  push(refspec: string, by: Person, words?: readonly string[]): Promise<void>;
   /** Asks Gitea to merge, in a style that only Gitea has too. */
   mergeBy(number: number, by: Person, style: string, words?: Record<string, unknown>): Promise<void>;
 }
@@ -176,6 +178,9 @@ async function fill(gitea: Gitea, folder: string, end: () => Promise<void>): Pro
     secrets: [tokenOf(oakum)],
     tokenOf,
     mergeBy,
+    push: async (refspec, by, words = []) => {
+      await world.git('push', '--quiet', ...words, remote(by), refspec);
+    },
     commit,
     end,
     logged: () => written.join('\n'),

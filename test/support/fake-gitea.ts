@@ -161,7 +161,7 @@ async function inRepository(
   const ref = /^\/git\/(refs\/.+)$/.exec(path)?.[1];
   if (ref !== undefined) {
     const sha = await forge.tip(ref);
-    return sha === undefined ? notFound : { status: 200, body: { ref, object: { type: 'commit', sha } } };
+    return sha === undefined ? notFound : { status: 200, body: [{ ref, object: { type: 'commit', sha } }] };
   }
   const single = /^\/git\/commits\/(\w+)$/.exec(path)?.[1];
   if (single !== undefined) {
