@@ -2,6 +2,7 @@
 import { rights } from '../../reconciler/adapters/kubernetes-rights.ts';
 import { ownNamespace } from '../../reconciler/model/names.ts';
 import type { Api } from '../lab/api.ts';
+import { ensureNamespace } from '../lab/workloads.ts';
 
 /** Its name, in Oakum's own namespace. */
 export const serviceAccount = 'oakum';
@@ -9,7 +10,7 @@ export const serviceAccount = 'oakum';
 const group = 'rbac.authorization.k8s.io';
 const subjects = [{ kind: 'ServiceAccount', name: serviceAccount, namespace: ownNamespace }];
 
-/** Creates the account, its roles and their bindings. */
+/** Creates the account, its roles and their bindings, and the namespaces in which the roles are. */
 export async function grant(admin: Api): Promise<void> {
   await admin.create(`/api/v1/namespaces/${ownNamespace}/serviceaccounts`, {
     apiVersion: 'v1',
@@ -22,13 +23,15 @@ export async function grant(admin: Api): Promise<void> {
     'ClusterRole',
     rights.filter((right) => right.namespace === undefined),
   );
-  for (const namespace of new Set(rights.flatMap((right) => right.namespace ?? [])))
+  for (const namespace of new Set(rights.flatMap((right) => right.namespace ?? []))) {
+    await ensureNamespace(admin, namespace);
     await bind(
       admin,
       `/apis/${group}/v1/namespaces/${namespace}`,
       'Role',
       rights.filter((right) => right.namespace === namespace),
     );
+  }
 }
 
 async function bind(admin: Api, path: string, kind: 'ClusterRole' | 'Role', granted: typeof rights): Promise<void> {

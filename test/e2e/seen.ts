@@ -16,6 +16,7 @@ export interface SeenStatus {
     readonly reason: string;
     readonly message: string;
     readonly patchedVersion: string;
+    readonly lastError: string;
   }[];
   readonly runs: readonly (SeenRow & { readonly id: string; readonly counts: Readonly<Record<string, number>> })[];
   readonly requests: readonly (SeenRow & { readonly name: string })[];

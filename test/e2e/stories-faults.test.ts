@@ -105,5 +105,14 @@ it('stops the run when a node does not come back from its reboot', async () => {
     { name: 'light-002', phase: 'Pending', reason: 'NotRejoined' },
   ]);
   expect(await story.cordoned()).toEqual(['light-001']);
-  expect(story.patch.calls.filter((call) => call.node === 'light-002')).toEqual([]);
+  expect(story.calls('light-002')).toEqual([]);
+
+  // A person brings it back by its console, and says by a commit that the run may go on.
+  await story.lights.node('light-001').powerOn();
+  story.commit(request('back', { action: 'resume' }));
+  const ended = await story.runIs('Failed');
+  expect(ended.runs[0]?.counts).toMatchObject({ total: 2, patched: 1, failed: 1 });
+  expect(story.patch.installs('light-002')).toBe(1);
+  // It was never proven, so it stays out until somebody looks at it.
+  expect(await story.cordoned()).toEqual(['light-001']);
 });

@@ -82,6 +82,11 @@ export class Story {
     return runOakum([verb, ...words, '--repo', this.git.url, '--cache-dir', this.newCache()]);
   }
 
+  /** Accepts a rewritten history for the cluster of this story, as a person with rights in it. */
+  accept(from: string, to: string): Promise<OakumAnswer> {
+    return runOakum(['accept-rewrite', from, to, '--kubeconfig', this.kubeconfig]);
+  }
+
   private newCache(): string {
     return join(this.props.folder, `cache-${++this.caches}`);
   }
@@ -149,6 +154,11 @@ export class Story {
   async cordoned(): Promise<string[]> {
     const { items } = await this.props.plane.admin.get<{ items: SeenNode[] }>('/api/v1/nodes');
     return items.filter((node) => node.spec.unschedulable === true).map((node) => node.metadata.name);
+  }
+
+  /** When the witness saw this, in milliseconds since the epoch, the first time first. */
+  saw(node: string, change: Witness['sightings'][number]['change']): readonly number[] {
+    return this.witness.sightings.filter((one) => one.node === node && one.change === change).map((one) => one.at);
   }
 
   /** The Jobs of one step. */

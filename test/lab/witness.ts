@@ -17,6 +17,8 @@ export interface Sighting {
   readonly change: 'cordoned' | 'uncordoned' | 'notReady' | 'ready' | 'booted' | 'gone';
   /** Nodes that were out (cordoned, not Ready or gone) right after this. */
   readonly out: number;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
 }
 
 /** The watcher. */
@@ -36,7 +38,7 @@ export async function startWitness(api: Api): Promise<Witness> {
   let most = 0;
   const note = (node: string, change: Sighting['change']): void => {
     most = Math.max(most, out.size);
-    sightings.push({ node, change, out: out.size });
+    sightings.push({ node, change, out: out.size, at: Date.now() });
   };
   const follower = follow<WitnessedNode>(api, '/api/v1/nodes', {
     seen(node) {

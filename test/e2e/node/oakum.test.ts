@@ -1,123 +1,115 @@
-// The whole way on real nodes: a commit, Oakum as a process, real packages, real reboots, and the status in Git.
-import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+// The whole way on real nodes: a commit, Oakum as a process, real packages, real reboots, and the status in Git. One test goes on where the last one ended.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
-import { startControlPlane, type ControlPlane } from '../../lab/control-plane.ts';
+import { brokenPackage, mendedFile, publishBrokenPackage } from '../../lab/broken-package.ts';
 import { podImage } from '../../lab/node-base.ts';
 import { gateway, startRealNodes, type RealNode, type RealNodes } from '../../lab/real-nodes.ts';
-import { until } from '../../lab/wait.ts';
-import { startWitness, type Witness } from '../../lab/witness.ts';
-import { ensureNamespace, startDeployment } from '../../lab/workloads.ts';
-import { commitFiles, git, startGitServer, type GitServer } from '../../support/git-server.ts';
+import { startDeployment } from '../../lab/workloads.ts';
+import { answered, type SeenStatus } from '../seen.ts';
+import { Stage, workNamespace } from '../stage.ts';
+import type { Story } from '../story.ts';
+import { policy, request } from '../wishes.ts';
 
-interface Status {
-  readonly nodes: readonly { readonly name: string; readonly patchedVersion: string }[];
-  readonly runs: readonly { readonly state: string; readonly counts: Readonly<Record<string, number>> }[];
-}
+/** A real node needs minutes where a light one needs seconds. */
+const slowMs = 540_000;
 
-let plane: ControlPlane;
+let stage: Stage;
 let lab: RealNodes;
-let nodes: RealNode[];
-let repository: GitServer;
-let witness: Witness;
-let oakum: ChildProcess;
-let folder: string;
-let log = '';
+let first: RealNode;
+let second: RealNode;
+let story: Story;
 
 beforeAll(async () => {
-  plane = await startControlPlane({ bindAddress: '0.0.0.0', extraNames: [`IP:${gateway}`] });
-  for (const name of ['oakum-system', 'os-patch']) await ensureNamespace(plane.admin, name, 'privileged');
-  lab = await startRealNodes(plane, console.log);
-  nodes = [await lab.add('real-1', { zone: 'a' }), await lab.add('real-2', { zone: 'b' })];
-  repository = await startGitServer();
-  folder = await mkdtemp(join(tmpdir(), 'oakum-story-'));
-  await writeFile(join(folder, 'kubeconfig'), plane.kubeconfig(), { mode: 0o600 });
+  stage = await Stage.open({ bindAddress: '0.0.0.0', extraNames: [`IP:${gateway}`] });
+  lab = await startRealNodes(stage.plane, console.log);
+  [first, second] = await Promise.all([lab.add('real-1', { zone: 'a' }), lab.add('real-2', { zone: 'b' })]);
+  story = await stage.story();
 });
 
 afterAll(async () => {
-  oakum.kill('SIGKILL');
-  await witness.stop();
-  await repository.stop();
-  await lab.stop();
-  await plane.stop();
-  await rm(folder, { recursive: true, force: true });
+  try {
+    await story?.end();
+  } finally {
+    await lab?.stop();
+    await stage?.close();
+  }
 });
 
-function startOakum(): ChildProcess {
-  const main = new URL('../../../reconciler/main.ts', import.meta.url).pathname;
-  const cluster = ['--cluster', 'prod', '--kubeconfig', join(folder, 'kubeconfig'), '--image', podImage];
-  const pace = ['--poll', '1s', '--http-port', '0', '--reboot-delay', '6s', '--retry-delay', '5s'];
-  const words = [main, 'run', '--repo', repository.url, '--cache-dir', join(folder, 'cache'), ...cluster, ...pace];
-  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] });
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (log += chunk.toString()));
-  return child;
-}
+const version = async (node: RealNode, name: string): Promise<string> =>
+  (await node.shell(`dpkg-query -W -f '\${Version}' ${name}`)).stdout;
 
-async function statusInGit(): Promise<Status | undefined> {
-  const text = await git(repository.repository, 'show', 'oakum/status:clusters/prod/status.yaml').catch(
-    () => undefined,
-  );
-  return text === undefined ? undefined : (parse(text) as { status: Status }).status;
-}
+const rules = (reboot: string): string =>
+  policy({
+    reboot: { when: reboot, returnTimeout: '60s', stableFor: '2s' },
+    drain: { timeout: '2m' },
+    rollout: { canary: { nodes: 1, soak: '1s' } },
+  });
 
-const commit = (files: Readonly<Record<string, string>>): string => commitFiles(repository.repository, 'main', files);
-const object = (kind: string, name: string, spec: unknown): string =>
-  JSON.stringify({ apiVersion: 'oakum.dev/v1alpha1', kind, metadata: { name }, spec });
+const nodeOf = (status: SeenStatus, name: string): SeenStatus['nodes'][number] | undefined =>
+  status.nodes.find((node) => node.name === name);
 
 describe('Oakum on real nodes', () => {
   it('drains, patches, reboots and verifies one node after the other, and says so in Git', async () => {
-    const shop = { namespace: 'shop', name: 'web', replicas: 2, image: podImage };
-    await startDeployment(plane.admin, { ...shop, budget: { maxUnavailable: 1 } });
-    const installed = async (node: RealNode): Promise<string> =>
-      (await node.shell("dpkg-query -W -f '${Version}' libssl3")).stdout;
-    const before = await Promise.all(nodes.map(installed));
-    witness = await startWitness(plane.admin);
-    commit({
-      'clusters/prod/policy.yaml': object('PatchPolicy', 'prod', {
-        reboot: { when: 'always', returnTimeout: '3m', stableFor: '2s' },
-        drain: { timeout: '2m' },
-        rollout: { concurrency: 1, canary: { nodes: 1, soak: '1s' }, soak: '0s', maxFailures: 1 },
-      }),
-      'clusters/prod/requests/now.yaml': object('PatchRequest', 'now', { reason: 'security updates are pending' }),
-    });
-    oakum = startOakum();
-
-    const status = await until(
-      'the status branch says that the run succeeded',
-      async () => {
-        const seen = await statusInGit();
-        const over = seen?.runs.find((run) => ['Succeeded', 'Failed', 'Aborted', 'Paused'].includes(run.state));
-        return over === undefined ? undefined : seen;
-      },
-      540_000,
-      1_000,
-    ).catch(async (error: unknown) => {
-      throw new Error(`${JSON.stringify(await statusInGit(), null, 1)}\n${log.slice(-6000)}`, { cause: error });
-    });
-    expect(status.runs[0], log.slice(-4000)).toMatchObject({
-      state: 'Succeeded',
-      counts: { total: 2, patched: 2, failed: 0 },
-    });
-    expect(status.nodes.map((node) => node.patchedVersion)).toEqual(
-      Array(2).fill(expect.stringMatching(/^debian 12\./)),
-    );
-
-    for (const [index, node] of nodes.entries()) {
-      expect(await installed(node)).not.toBe(before[index]);
+    const web = { namespace: workNamespace, name: 'web', replicas: 2, image: podImage };
+    await startDeployment(stage.plane.admin, { ...web, budget: { maxUnavailable: 1 } });
+    const before = await Promise.all([first, second].map((node) => version(node, 'libssl3')));
+    story.commit({ 'clusters/prod/policy.yaml': rules('always'), ...request('now') });
+    story.oakum(['--image', podImage, '--reboot-delay', '6s', '--retry-delay', '5s', '--job-start-timeout', '2m']);
+    const status = await story.runIs('Succeeded', slowMs);
+    expect(status.runs[0]?.counts).toMatchObject({ total: 2, patched: 2, failed: 0 });
+    for (const [index, node] of [first, second].entries()) {
+      expect(nodeOf(status, node.name)?.patchedVersion).toMatch(/^debian 12\./);
+      expect(await version(node, 'libssl3')).not.toBe(before[index]);
       expect((await node.shell('dpkg --audit')).stdout).toBe('');
       expect(node.boots()).toBe(2);
-    }
-    expect(witness.mostOut()).toBe(1);
-    for (const name of ['real-1', 'real-2']) {
-      const seen = witness.sightings.filter((sighting) => sighting.node === name).map((sighting) => sighting.change);
+      const seen = story.witness.sightings.filter((one) => one.node === node.name).map((one) => one.change);
       expect(seen[0]).toBe('cordoned');
       expect(seen).toContain('booted');
       expect(seen.at(-1)).toBe('uncordoned');
+      expect((await story.node(node.name)).metadata.labels['oakum.dev/run']).toMatch(/^[0-9a-f]{10}$/);
     }
-    const left = await plane.admin.get<{ items: { metadata: { labels: Record<string, string> } }[] }>('/api/v1/nodes');
-    for (const node of left.items) expect(node.metadata.labels['oakum.dev/run']).toMatch(/^[0-9a-f]{10}$/);
-  }, 600_000);
+    expect(story.witness.mostOut()).toBe(1);
+  });
+
+  it('keeps a node out whose package fails to configure, names the package, and goes on when it was mended', async () => {
+    const install = await publishBrokenPackage(lab.repository);
+    expect(await first.shell(install)).toMatchObject({ status: 0 });
+    story.commit({ 'clusters/prod/policy.yaml': rules('ifRequired'), ...request('update') });
+    const status = await story.runIs('Paused', slowMs);
+    expect(nodeOf(status, 'real-1')).toMatchObject({ phase: 'Quarantined', reason: 'InstallFailed' });
+    expect(nodeOf(status, 'real-1')?.message).toContain(brokenPackage);
+    expect(nodeOf(status, 'real-2')).toMatchObject({ phase: 'Pending', reason: 'Paused' });
+    expect(await story.cordoned()).toEqual(['real-1']);
+    expect((await story.node('real-1')).metadata.annotations['oakum.dev/last-error']).toContain('InstallFailed');
+    expect((await first.shell('dpkg --audit')).stdout).toContain(brokenPackage);
+
+    await first.shell(`touch ${mendedFile}`);
+    story.commit(request('mended', { action: 'retry', nodes: ['real-1'] }));
+    const ended = await story.says('the run is over', answered('update', 'Done'), slowMs);
+    expect(nodeOf(ended, 'real-1')?.phase).not.toBe('Quarantined');
+    expect(await version(first, brokenPackage)).toBe('1.1');
+    expect((await first.shell('dpkg --audit')).stdout).toBe('');
+    expect(await story.cordoned()).toEqual([]);
+  });
+
+  it('stops when a node does not come back, and goes on when it is there again', async () => {
+    second.stayDown();
+    story.commit(request('restart', { action: 'reboot', nodes: ['real-2'] }));
+    const status = await story.says(
+      'the run has stopped',
+      (seen) => seen.runs.some((run) => run.state === 'Paused' && run.reason === 'NotRejoined'),
+      slowMs,
+    );
+    expect(nodeOf(status, 'real-2')).toMatchObject({ phase: 'Quarantined', reason: 'NotRejoined' });
+    expect(second.running()).toBe(false);
+    expect(await story.cordoned()).toEqual(['real-2']);
+    expect((await story.node('real-2')).metadata.annotations['oakum.dev/last-error']).toContain('NotRejoined');
+
+    const boots = second.boots();
+    await second.powerOn();
+    await story.until('it is back with a new boot id', () => story.saw('real-2', 'booted').length === 2);
+    story.commit(request('back', { action: 'retry', nodes: ['real-2'] }));
+    await story.says('the run is over', answered('restart', 'Done'), slowMs);
+    expect(second.boots()).toBeGreaterThan(boots);
+    expect(await story.cordoned()).toEqual([]);
+  });
 });

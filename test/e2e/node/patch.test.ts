@@ -1,11 +1,10 @@
-// The patch script on real nodes: real packages by a real apt, a real reboot, and the ways in which they fail.
+// The patch script on a real node, without Oakum: real packages by a real apt, and a real reboot that a second Job does not repeat.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startControlPlane, type ControlPlane } from '../../lab/control-plane.ts';
-import { podImage, publish } from '../../lab/node-base.ts';
+import { podImage } from '../../lab/node-base.ts';
 import { gateway, startRealNodes, type RealNode, type RealNodes } from '../../lab/real-nodes.ts';
 import { until } from '../../lab/wait.ts';
 import { ensureNamespace } from '../../lab/workloads.ts';
-import { must } from '../../os/commands.ts';
 import { assemble, readResult, type Result } from '../../os/script.ts';
 
 let plane: ControlPlane;
@@ -153,56 +152,4 @@ describe('a real node', () => {
     await succeeds('real-1', 'verify', { OSP_EXPECT_BOOT_ID: boot });
     expect(node.boots()).toBe(2);
   });
-
-  it('says what failed when a package does not configure, and heals when the package does', async () => {
-    const node = await lab.add('real-2', { prepare: await brokenPackage() });
-    await succeeds('real-2', 'download');
-    const failed = await runMode('real-2', 'patch', { OSP_OFFLINE: 'true' });
-    expect(failed.condition).toBe('Failed');
-    expect(readResult(failed.message)).toMatchObject({ code: 'SCRIPT_FAILED' });
-    expect(failed.exitCode).toBe(50);
-    expect(failed.message).toContain('lab-broken');
-
-    await node.shell('touch /etc/lab-mended');
-    const healed = await runMode('real-2', 'patch', { OSP_OFFLINE: 'true', OSP_ATTEMPT: '2' });
-    expect(healed, healed.message).toMatchObject({ condition: 'Complete', exitCode: 0 });
-    expect(await version(node, 'lab-broken')).toBe('1.1');
-  });
-
-  it('does not come back, and the API says so in the end', async () => {
-    const node = await lab.add('real-3');
-    const boot = (await nodeObject('real-3')).status.nodeInfo.bootID;
-    node.stayDown();
-    await succeeds('real-3', 'reboot', { OSP_EXPECT_BOOT_ID: boot, OSP_REBOOT_DELAY: '6' });
-    await until('the machine is down', () => !node.running(), 60_000);
-    await until('the controller gives the node up', async () => !(await isReady('real-3')), 120_000, 500);
-    expect((await nodeObject('real-3')).status.nodeInfo.bootID).toBe(boot);
-    await node.powerOn();
-    await until(
-      'the node is back with another boot id',
-      async () => {
-        const object = await nodeObject('real-3');
-        return object.status.nodeInfo.bootID !== boot && (await isReady('real-3'));
-      },
-      120_000,
-    );
-  });
 });
-
-/** Puts lab-broken 1.1, whose configuration fails until a file exists, into the repository; gives the script that installs 1.0. */
-async function brokenPackage(): Promise<string> {
-  const build = `set -e
-    home=$(mktemp -d); pool=$1
-    make() { # VERSION
-      mkdir -p "$home/$1/DEBIAN"
-      printf 'Package: lab-broken\\nVersion: %s\\nArchitecture: all\\nMaintainer: lab <lab@example.invalid>\\nDescription: a package of the lab\\n' "$1" > "$home/$1/DEBIAN/control"
-    }
-    make 1.0; make 1.1
-    printf '#!/bin/sh\\ntest -e /etc/lab-mended\\n' > "$home/1.1/DEBIAN/postinst"; chmod 755 "$home/1.1/DEBIAN/postinst"
-    dpkg-deb --root-owner-group -b "$home/1.0" "$home/old.deb" >/dev/null
-    dpkg-deb --root-owner-group -b "$home/1.1" "$pool/lab-broken_1.1_all.deb" >/dev/null
-    base64 -w 0 "$home/old.deb"; rm -rf "$home"`;
-  const old = await must('sh', ['-c', build, 'build', `${lab.repository}/pool`]);
-  await publish(lab.repository);
-  return `echo ${old} | base64 -d > /root/old.deb; dpkg -i /root/old.deb; rm /root/old.deb`;
-}
