@@ -3,6 +3,7 @@ import type { NodeRecord, RunRecord } from '../model/ledger.ts';
 import { assertNever } from '../model/failure.ts';
 import type { NodePhase } from '../model/node-phase.ts';
 import { meaningOf, type PatchResult } from '../model/patch-result.ts';
+import type { Reason } from '../model/reason.ts';
 import { evacuationsLeft } from './drain-beside.ts';
 import { callHooks, nextHook } from './hooks.ts';
 import { packagesBeyond } from './ceiling.ts';
@@ -248,14 +249,23 @@ function patching(context: StepContext): StepResult {
       if (record.tries < 2) return retry({ ...context, record: { ...known, unsure: true } }, tell(result), reason);
       if (run.spec.policy.onFailure === 'uncordon')
         return { record: release(known, now, 'Failed', reason, tell(result)), actions: [] };
-      return { record: atEnd(known, 'Quarantined', now, reason, tell(result)), actions: [] };
-    case 'broken':
+      return quarantined(reason, tell(result));
+    case 'broken': {
+      // What the try before left half done could not be repaired: it knows which package that is, and why.
+      const first = record.patch && meaningOf(record.patch.code);
+      if (record.patch === undefined || first?.severity !== 'changed') return quarantined(reason, tell(result));
+      return quarantined(first.reason, `${tell(record.patch)}; then: ${tell(result)}`);
+    }
     case 'reboot':
     case 'verify':
     case 'internal':
-      return { record: atEnd(known, 'Quarantined', now, reason, tell(result)), actions: [] };
+      return quarantined(reason, tell(result));
     default:
       return assertNever(severity);
+  }
+
+  function quarantined(why: Reason, message: string): StepResult {
+    return { record: atEnd(known, 'Quarantined', now, why, message), actions: [] };
   }
 
   /** The script says that this call changed nothing; that counts only if no earlier call may have. */

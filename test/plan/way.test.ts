@@ -194,6 +194,14 @@ describe('the script, asked again', () => {
     expect(world.ends()).toEqual(['worker-1: Patched/Patched']);
   });
 
+  it('is called by what broke it when a second try cannot repair it', async () => {
+    const world = worldWith({ patchAnswers: ['SCRIPT_FAILED', 'PKG_DB_BROKEN'] });
+    await world.run(6 * hour);
+    expect(world.ends()).toEqual(['worker-1: Quarantined/InstallFailed']);
+    const [record] = Object.values(world.theRun().nodes);
+    expect(record?.message).toMatch(/SCRIPT_FAILED\)?; then: .*PKG_DB_BROKEN/);
+  });
+
   it('is not believed that nothing changed when an earlier call never answered: the node stays cordoned', async () => {
     const world = worldWith({ lostResults: 1, fail: { patch: 'DISK_FULL_ROOT' } });
     await world.run(6 * hour);
