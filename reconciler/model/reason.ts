@@ -348,7 +348,8 @@ const reasonTable = {
   },
   NotRejoined: {
     about: 'The node did not come back in time after its reboot. The run stops.',
-    wayOut: 'Bring the node back by its console, then commit a request with `action: resume`.',
+    wayOut:
+      'Bring the node back by its console, then commit a request with `action: retry` for it, which proves it anew; or uncordon it and commit one with `action: resume`. While it is cordoned it takes a seat.',
   },
   VerifyFailed: {
     about: 'After the work, the node is not as it should be.',
