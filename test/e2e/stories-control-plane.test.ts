@@ -12,21 +12,17 @@ const masters = ['master-001', 'master-002', 'master-003'];
 const role = { labels: { 'node-role.kubernetes.io/control-plane': '' } };
 const kubeSystem = `/api/v1/namespaces/${etcdPods.namespace}/pods`;
 
-/** The static pod of a member, as its kubelet shows it. */
-async function startMember(node: string): Promise<void> {
+/** The static pod of a member, as its kubelet shows it. With `config`, it does not start before that ConfigMap is there. */
+async function startMember(node: string, config?: string): Promise<void> {
+  const volumes = config === undefined ? [] : [{ name: 'config', configMap: { name: config } }];
   await on.stage.plane.admin.create(kubeSystem, {
     metadata: {
       name: `etcd-${node}`,
       labels: { component: 'etcd', tier: 'control-plane' },
       annotations: { [mirrorPodAnnotation]: 'lab' },
     },
-    spec: { nodeName: node, containers: [{ name: 'etcd', image: 'example.invalid/etcd:1' }] },
+    spec: { nodeName: node, containers: [{ name: 'etcd', image: 'example.invalid/etcd:1' }], volumes },
   });
-}
-
-async function memberIs(node: string, status: 'True' | 'False'): Promise<void> {
-  const body = { status: { conditions: [{ type: 'Ready', status }] } };
-  await on.stage.plane.admin.patch(`${kubeSystem}/etcd-${node}/status`, body, 'strategic');
 }
 
 it('takes no control-plane node while etcd could lose its quorum', async () => {
@@ -46,16 +42,17 @@ it('takes no control-plane node while etcd could lose its quorum', async () => {
   await story.until('the node without a member has gone', () => story.patch.installs('master-003') === 1);
   for (const name of masters.slice(0, 2)) expect(story.calls(name)).toEqual([]);
 
-  // It comes up, and is not healthy yet.
-  await startMember('master-003');
-  await memberIs('master-003', 'False');
+  // It is there, and not healthy yet.
+  await startMember('master-003', 'etcd-master-003');
   const unhealthy = await story.says('the member is not healthy', (status) =>
     status.nodes.some((node) => masters.includes(node.name) && /etcd on master-003 is not Ready/.test(node.message)),
   );
   expect(unhealthy.nodes.find((node) => node.name === 'master-001')?.reason).toBe('ClusterUnhealthy');
   for (const name of masters.slice(0, 2)) expect(story.calls(name)).toEqual([]);
 
-  await memberIs('master-003', 'True');
+  await on.stage.plane.admin.create(`/api/v1/namespaces/${etcdPods.namespace}/configmaps`, {
+    metadata: { name: 'etcd-master-003' },
+  });
   await story.runIs('Succeeded');
   await story.provenOnce();
   // One at a time, and the worker before them all.

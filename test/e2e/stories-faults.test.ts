@@ -1,5 +1,6 @@
 // What goes wrong on nodes and Jobs, on a real API server: the way out is said, and nothing is called done that is not.
 import { expect, it } from 'vitest';
+import { stands } from './seen.ts';
 import { openStage } from './stage.ts';
 import { policy, request } from './wishes.ts';
 
@@ -107,12 +108,16 @@ it('stops the run when a node does not come back from its reboot', async () => {
   expect(await story.cordoned()).toEqual(['light-001']);
   expect(story.calls('light-002')).toEqual([]);
 
-  // A person brings it back by its console, and says by a commit that the run may go on.
+  // A person brings it back by its console, and says by a commit that the run may go on. It does not: the node was never proven, and its
+  // cordon has the only seat, until the person takes that away too.
   await story.lights.node('light-001').powerOn();
   story.commit(request('back', { action: 'resume' }));
+  const waiting = await story.says('the other node waits for the seat', stands('Pending', 'NoRoomInBudget'));
+  expect(waiting.nodes[1]?.message).toContain('light-001 (quarantined)');
+  expect(await story.cordoned()).toEqual(['light-001']);
+  await story.kubectl('uncordon', 'light-001');
   const ended = await story.runIs('Failed');
   expect(ended.runs[0]?.counts).toMatchObject({ total: 2, patched: 1, failed: 1 });
   expect(story.patch.installs('light-002')).toBe(1);
-  // It was never proven, so it stays out until somebody looks at it.
-  expect(await story.cordoned()).toEqual(['light-001']);
+  expect(await story.cordoned()).toEqual([]);
 });

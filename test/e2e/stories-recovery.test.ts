@@ -1,5 +1,6 @@
 // When nodes have failed, on a real API server: the run pauses, and a commit lets it go on, try again, or end.
 import { expect, it } from 'vitest';
+import { ownNamespace } from '../../reconciler/model/names.ts';
 import { answered, stands } from './seen.ts';
 import { openStage } from './stage.ts';
 import type { LightStory } from './story.ts';
@@ -72,4 +73,26 @@ it('leaves a node that is half changed to a person, and goes on with it when it 
   expect(story.lights.node('light-001').boots()).toBe(1);
   expect(story.patch.system('light-001').pending).toEqual([]);
   expect(story.patch.installs('light-002')).toBe(1);
+});
+
+it('replays nothing when its ledger is lost, and begins anew when a person says so', async () => {
+  const story = await on.tell({ count: 1 });
+  const first = story.oakum();
+  story.commit({ 'clusters/prod/policy.yaml': policy(), ...request('first') });
+  await story.says('the first request is done', answered('first', 'Done'));
+  await first.stop();
+  await on.stage.plane.admin.delete(`/api/v1/namespaces/${ownNamespace}/configmaps`);
+
+  story.oakum();
+  story.commit(request('second', { action: 'reboot' }));
+  await story.says('the loss is noticed', (status) => status.nodes[0]?.reason === 'LedgerLost');
+  expect(await story.newLedger()).toMatchObject({ code: 0, stderr: '' });
+  // What is in the repository at that moment may have acted, so it is refused by name; what comes later is done.
+  const refused = await story.says('the second request is refused', answered('second', 'Refused'));
+  expect(answered('first', 'Refused')(refused)).toBe(true);
+  expect(story.lights.node('light-001').boots()).toBe(1);
+  story.commit(request('third', { action: 'reboot' }));
+  await story.says('the third request is done', answered('third', 'Done'));
+  expect(story.lights.node('light-001').boots()).toBe(2);
+  expect(story.patch.installs('light-001')).toBe(1);
 });

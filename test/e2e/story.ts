@@ -87,6 +87,11 @@ export class Story {
     return runOakum(['accept-rewrite', from, to, '--kubeconfig', this.kubeconfig]);
   }
 
+  /** Begins a new ledger on the cluster of this story, as a person with rights in it. */
+  newLedger(): Promise<OakumAnswer> {
+    return runOakum(['new-ledger', '--kubeconfig', this.kubeconfig]);
+  }
+
   private newCache(): string {
     return join(this.props.folder, `cache-${++this.caches}`);
   }
