@@ -1,7 +1,10 @@
 // The suite of forges on GitHub's adapter, with a token and as an App.
 import { generateKeyPairSync } from 'node:crypto';
+import { expect, it } from 'vitest';
 import { openGithub } from '../../reconciler/adapters/forge-github.ts';
 import { githubFace } from '../support/fake-github.ts';
+import type { Passed } from '../support/fake-forge-server.ts';
+import { openGithubCheck } from '../support/github-description.ts';
 import { fakeAbilities, startFakeWorld } from './fake-world.ts';
 import { describeForge } from './forge-suite.ts';
 
@@ -12,9 +15,24 @@ const clock = { now: () => Date.now() };
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const pem = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
 
+const description = openGithubCheck();
+const problems = new Set<string>();
+const used = new Set<string>();
+
+/** Every request that the adapter has sent, and every answer that it got, is compared with GitHub's own description. */
+function compare(passed: readonly Passed[]): void {
+  for (const one of passed) {
+    if (one.faulted || one.status >= 300) continue;
+    for (const problem of description.check(one)) problems.add(problem);
+    const name = description.nameOf(one);
+    if (name !== undefined) used.add(name);
+  }
+}
+
 describeForge('GitHub with a token', abilities, () =>
   startFakeWorld({
     face: githubFace,
+    check: compare,
     prefix: '/api/v3',
     open: ({ api, project, forge, log }) =>
       openGithub(
@@ -35,6 +53,7 @@ describeForge('GitHub with a token', abilities, () =>
 describeForge('GitHub as an App', abilities, () =>
   startFakeWorld({
     face: githubFace,
+    check: compare,
     prefix: '',
     app: true,
     secrets: [pem.split('\n')[3] ?? ''],
@@ -53,3 +72,16 @@ describeForge('GitHub as an App', abilities, () =>
       ),
   }),
 );
+
+it('asks and is answered as GitHub describes its API, and every endpoint of the extract was used', () => {
+  expect([...problems].join('\n')).toBe('');
+  expect(description.names.filter((name) => !used.has(name))).toEqual([]);
+});
+
+it('would notice an answer that GitHub would not give', () => {
+  const team = { method: 'GET', path: '/orgs/acme/teams/platform/members', query: '', body: {}, status: 200 };
+  expect(description.check({ ...team, answer: [] })).toEqual([]);
+  expect(description.check({ ...team, answer: [{ id: 1, login: 'alice' }] })).toHaveLength(1);
+  expect(description.check({ ...team, query: '?per_pages=3', answer: [] })).toHaveLength(1);
+  expect(description.check({ ...team, path: '/orgs/acme/teams/platform', answer: [] })).toHaveLength(1);
+});

@@ -48,6 +48,8 @@ export interface Passed {
   readonly query: string;
   readonly body: unknown;
   readonly authorization: string | undefined;
+  /** Something stood between the adapter and the forge. */
+  faulted: boolean;
   status: number;
   answer: unknown;
 }
@@ -115,9 +117,19 @@ export async function startForgeServer(forge: FakeForge, face: Face, prefix: str
       root: server.url,
     };
     const { method, path, body } = request;
-    const passed: Passed = { method, path, query: url.search, body, authorization, status: 0, answer: undefined };
+    const passed: Passed = {
+      method,
+      path,
+      query: url.search,
+      body,
+      authorization,
+      faulted: false,
+      status: 0,
+      answer: undefined,
+    };
     server.passed.push(passed);
     const fault = server.fault?.(request);
+    passed.faulted = fault !== undefined;
     if (fault?.delayMs !== undefined) await delay(fault.delayMs);
     await fault?.before?.();
     const answer: ForgeAnswer =

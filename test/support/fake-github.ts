@@ -33,6 +33,21 @@ function user(account: Account, root: string): Record<string, unknown> {
   };
 }
 
+/** `public-user`. */
+function ownAccount(account: Account, root: string): Record<string, unknown> {
+  const unsaid = { name: null, company: null, blog: null, location: null, email: null, hireable: null, bio: null };
+  return {
+    ...user(account, root),
+    ...unsaid,
+    public_repos: 0,
+    public_gists: 0,
+    followers: 0,
+    following: 0,
+    created_at: '2026-01-01T00:00:00Z',
+    updated_at: '2026-01-01T00:00:00Z',
+  };
+}
+
 const repositoryLinks = [
   'archive',
   'assignees',
@@ -327,7 +342,7 @@ export const githubFace: Face = async (request, forge) => {
     // A bot is no user: the token of an installation gets this answer.
     return viewer.bot
       ? refusal(403, 'Resource not accessible by integration')
-      : { status: 200, body: { ...user(viewer, root), name: null, two_factor_authentication: true } };
+      : { status: 200, body: ownAccount(viewer, root) };
   const team = /^\/orgs\/([^/]+)\/teams\/([^/]+)\/members$/.exec(path);
   if (team) return members(`${team[1] ?? ''}/${team[2] ?? ''}`, request, forge);
   if (!path.startsWith(`${home}/`)) return notFound;
