@@ -31,6 +31,8 @@ export interface ServiceParts {
   readonly report: (result: PassResult) => void;
   /** Called after every pass with what went wrong, for health and metrics. */
   readonly health: (name: string, error: unknown) => void;
+  /** Resolves when somebody says that the config repository may have something new, or when the signal fires; without it, it is polled only. */
+  readonly hinted?: (signal: AbortSignal) => Promise<void>;
   /** A number from 0 to 1: jitter, so that many agents do not poll in step. */
   readonly random: () => number;
 }
@@ -48,8 +50,22 @@ async function pollSource(parts: ServiceParts, signal: AbortSignal): Promise<voi
     } catch (error) {
       parts.health('config', error);
     }
-    await parts.clock.sleep(parts.pace.pollMs * (0.9 + 0.2 * parts.random()), signal);
+    await sleepUntilHint(parts, parts.pace.pollMs * (0.9 + 0.2 * parts.random()), signal);
   }
+}
+
+/** Hints are taken one a second: a flood of them must not become a flood of questions to the Git server. */
+const hintRestMs = 1_000;
+
+/** Sleeps until the time is up, or somebody said that there may be something new. */
+async function sleepUntilHint({ clock, hinted }: ServiceParts, wait: number, signal: AbortSignal): Promise<void> {
+  if (hinted === undefined || wait <= hintRestMs) return clock.sleep(wait, signal);
+  await clock.sleep(hintRestMs, signal);
+  if (signal.aborted) return;
+  const stop = new AbortController();
+  const either = AbortSignal.any([signal, stop.signal]);
+  await Promise.race([hinted(either), clock.sleep(wait - hintRestMs, either)]);
+  stop.abort();
 }
 
 /**

@@ -80,10 +80,11 @@ export function forgeNetworkFailure(error: unknown, url: string, signal: AbortSi
   const where = publicUrl(url);
   const reason: unknown = signal?.aborted === true ? signal.reason : error;
   const name = reason instanceof Error ? reason.name : '';
-  if (name === 'TimeoutError') return new AdapterError('transient', 'ForgeTimeout', `${where} did not answer in time.`);
+  const code = errorCode(error) || errorCode(error instanceof Error ? error.cause : undefined);
+  if (name === 'TimeoutError' || /TIMEDOUT|TIMEOUT/.test(code))
+    return new AdapterError('transient', 'ForgeTimeout', `${where} did not answer in time.`);
   if (signal?.aborted === true)
     return new AdapterError('transient', 'ForgeAborted', `The call of ${where} was called off.`);
-  const code = errorCode(error) || errorCode(error instanceof Error ? error.cause : undefined);
   if (/^(CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_TLS_CERT|ERR_SSL_|EPROTO$)/.test(code))
     return new AdapterError(
       'denied',

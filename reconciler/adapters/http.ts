@@ -1,6 +1,7 @@
-// The small HTTP server of the service: /healthz, /readyz, /metrics.
+// The small HTTP server of the service: /healthz, /readyz, /metrics, and /webhooks/ where a secret is set.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { AdapterError } from '../model/failure.ts';
+import type { Webhooks } from './webhooks.ts';
 
 /** What the probes ask. */
 export interface Health {
@@ -19,6 +20,8 @@ export interface HttpOptions {
   readonly host?: string;
   readonly health: Health;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** Without it nobody listens under /webhooks/. */
+  readonly webhooks?: Webhooks;
 }
 
 /** A server that listens. */
@@ -31,6 +34,7 @@ interface Answer {
   readonly status: number;
   readonly type: string;
   readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const text = 'text/plain; charset=utf-8';
@@ -68,14 +72,15 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
 }
 
 async function answer(options: HttpOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { status, type, body } = await reply(options, request);
+  const { status, type, body, headers } = await reply(options, request);
   response.writeHead(status, {
+    ...headers,
     'content-type': type,
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
-    // Nobody has a reason to send a body; the connection of one who does is not used again.
-    ...(hasBody(request) ? { connection: 'close' } : {}),
+    // A body that was not read to its end is not waited for: the connection is not used again.
+    ...(hasBody(request) && !request.complete ? { connection: 'close' } : {}),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
   request.resume();
@@ -85,7 +90,9 @@ function hasBody(request: IncomingMessage): boolean {
   return request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
 }
 
-async function reply({ health, metrics }: HttpOptions, request: IncomingMessage): Promise<Answer> {
+async function reply({ health, metrics, webhooks }: HttpOptions, request: IncomingMessage): Promise<Answer> {
+  if (webhooks !== undefined && request.url?.startsWith('/webhooks/') === true)
+    return { type: text, ...(await webhooks.take(request)) };
   if (hasBody(request)) return { status: 413, type: text, body: 'no body is taken here\n' };
   const [path] = (request.url ?? '').split('?');
   const known = path === '/healthz' || path === '/readyz' || path === '/metrics';

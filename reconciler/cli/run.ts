@@ -4,6 +4,8 @@ import { realClock } from '../adapters/clock.ts';
 import { startHttp } from '../adapters/http.ts';
 import { openLog } from '../adapters/log.ts';
 import { openMetrics } from '../adapters/metrics.ts';
+import { openHints } from '../adapters/hints.ts';
+import { openWebhooks, type Webhooks } from '../adapters/webhooks.ts';
 import { runService } from '../loop.ts';
 import type { Log } from '../ports.ts';
 import { addForgeFlags, type ForgeFlags } from './forge.ts';
@@ -20,7 +22,9 @@ import {
   listFlag,
   type GitFlags,
   numberFlag,
+  readFlagFile,
   type ServiceFlags,
+  UsageError,
 } from './settings.ts';
 import { version } from './version.ts';
 
@@ -52,7 +56,9 @@ async function serve(flags: RunFlags): Promise<void> {
   const port = numberFlag('http-port', flags.httpPort, 0, 65_535) ?? 8080;
   const pollMs = durationFlag('poll', flags.poll);
   const health = healthOf(parts, metrics);
-  const http = port === 0 ? undefined : await startHttp({ port, health, metrics });
+  const hints = openHints();
+  const webhooks = webhooksOf(flags, log, () => hints.drop());
+  const http = port === 0 ? undefined : await startHttp({ port, health, metrics, ...(webhooks ? { webhooks } : {}) });
   const publisher = publisherOf(parts, log, metrics);
   const desk = deskOf(parts, flags, log);
   const stop = new AbortController();
@@ -72,6 +78,7 @@ async function serve(flags: RunFlags): Promise<void> {
         log,
         pace: { pollMs, restMs: 250, retryMs: 2_000 },
         random: Math.random,
+        hinted: hints.listen(),
         health: (name, error) => health.note(name, error),
         report: (result) => {
           metrics.observePass(result);
@@ -126,6 +133,14 @@ async function runOnce(flags: RunFlags): Promise<void> {
     }
     await parts.close();
   }
+}
+
+function webhooksOf(flags: ServiceFlags, log: Log, hint: () => void): Webhooks | undefined {
+  const file = flags.webhookSecretFile;
+  if (file === undefined) return undefined;
+  if (readFlagFile('webhook-secret-file', file).trim().length < 16)
+    throw new UsageError(`--webhook-secret-file: ${file} holds fewer than 16 characters; such a secret can be guessed`);
+  return openWebhooks({ secret: { file }, clock: realClock, log, hint });
 }
 
 /** A Lease that nobody holds is won within a moment; one that is held is reported by the pass. */

@@ -206,6 +206,7 @@ export function addClusterFlags(command: Command): Command {
 export interface ServiceFlags {
   readonly poll: string;
   readonly httpPort: string;
+  readonly webhookSecretFile?: string;
   readonly logLevel: string;
 }
 
@@ -219,6 +220,12 @@ export function addServiceFlags(command: Command): Command {
       new Option('--http-port <port>', 'port of /healthz, /readyz and /metrics; 0 for none')
         .env('OAKUM_HTTP_PORT')
         .default('8080'),
+    )
+    .addOption(
+      new Option(
+        '--webhook-secret-file <file>',
+        'file with the secret that webhooks of the forge are signed with; without it /webhooks/ is closed',
+      ).env('OAKUM_WEBHOOK_SECRET_FILE'),
     )
     .addOption(logLevelOption());
 }

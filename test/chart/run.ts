@@ -55,6 +55,19 @@ check(
   },
 );
 check(
+  'makes a Service for webhooks, and only for them',
+  ['template', 'oakum', chart, '--namespace', 'oakum-system', ...needed, '--set', 'webhooks.secretName=hooks'],
+  (status, output) => {
+    const right = status === 0 && kindsOf(output).includes('Service') && output.includes('OAKUM_WEBHOOK_SECRET_FILE');
+    return right ? undefined : 'no Service, or the secret is not mounted';
+  },
+);
+check(
+  'makes no Service without webhooks',
+  ['template', 'oakum', chart, '--namespace', 'oakum-system', ...needed],
+  (status, output) => (status === 0 && !kindsOf(output).includes('Service') ? undefined : 'a Service is there'),
+);
+check(
   'renders with a Secret, a digest and proxies',
   [
     'template',

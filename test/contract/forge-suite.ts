@@ -557,6 +557,14 @@ export function describeForge(name: string, abilities: WorldAbilities, makeWorld
         expect(all[1]?.text).toContain('more nodes');
       });
 
+      it('is one again after there were two', async () => {
+        const { number } = await change();
+        await world.say(number, world.oakum, `${marker}\nnodes`);
+        await world.say(number, world.oakum, `${marker}\nnodes`);
+        await forge.comment(number, marker, `${marker}\nmore nodes`);
+        expect((await carrying(number)).map((one) => one.text)).toEqual([`${marker}\nmore nodes`]);
+      });
+
       it('may be as long as the forge says, and is refused beyond that', async () => {
         const { number } = await change();
         const room = forge.commentLimit - marker.length - 1;
