@@ -57,10 +57,13 @@ async function serve(flags: RunFlags): Promise<void> {
   const pollMs = durationFlag('poll', flags.poll);
   const health = healthOf(parts, metrics);
   const hints = openHints();
-  const webhooks = webhooksOf(flags, log, () => hints.drop());
+  const desk = deskOf(parts, flags, log);
+  const webhooks = webhooksOf(flags, log, () => {
+    hints.drop();
+    desk?.nudge();
+  });
   const http = port === 0 ? undefined : await startHttp({ port, health, metrics, ...(webhooks ? { webhooks } : {}) });
   const publisher = publisherOf(parts, log, metrics);
-  const desk = deskOf(parts, flags, log);
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.once(name, () => {
