@@ -4,7 +4,7 @@ import type { LedgerDocument } from './model/ledger.ts';
 import type { RawCluster, ObserveInterest } from './model/observed.ts';
 import type { Action } from './model/action.ts';
 import type { GateReadings } from './model/gate.ts';
-import type { Gate } from './model/policy.ts';
+import type { OutsideGate } from './model/policy.ts';
 
 /** One file of the config repository at one commit. */
 export interface ConfigFile {
@@ -182,7 +182,7 @@ export type ActionResult =
 /** Gates of policies that ask somebody else. Never throws: what cannot be read is closed. */
 export interface Gates {
   /** Reads these gates, or uses readings that are a few seconds old. */
-  read(gates: readonly Gate[]): Promise<GateReadings>;
+  read(gates: readonly OutsideGate[]): Promise<GateReadings>;
 }
 
 /** The ledger in the cluster: compare-and-swap, written before the effect. */

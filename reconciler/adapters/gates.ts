@@ -1,7 +1,7 @@
 // The Gates port: asks Prometheus, an HTTP address or the cluster's pods; whatever cannot be read is closed.
 import { request } from 'undici';
 import { gateKey, type GateReading, type GateReadings } from '../model/gate.ts';
-import type { Gate } from '../model/policy.ts';
+import type { OutsideGate } from '../model/policy.ts';
 import type { Clock, Gates } from '../ports.ts';
 import { list } from './kubernetes-calls.ts';
 import type { Transport } from './kubernetes-transport.ts';
@@ -52,7 +52,7 @@ export function openGates(options: GateOptions): Gates {
   };
 }
 
-async function ask(gate: Gate, options: GateOptions): Promise<Verdict> {
+async function ask(gate: OutsideGate, options: GateOptions): Promise<Verdict> {
   if (gate.kind === 'pods') return askPods(gate, options);
   if (!isAllowed(gate.url, options.allow))
     return closed('the deployment does not allow this address (--gate-allow, chart value gates.allow)');
@@ -94,7 +94,7 @@ async function get(url: URL, { timeoutMs = 5_000 }: GateOptions): Promise<{ stat
   return { status: statusCode, text: Buffer.concat(chunks).toString('utf8') };
 }
 
-type PrometheusGate = Extract<Gate, { kind: 'prometheus' }>;
+type PrometheusGate = Extract<OutsideGate, { kind: 'prometheus' }>;
 
 /** Alerts that fire close the gate; so does a query with a result. With neither, all alerts count. */
 async function askPrometheus(gate: PrometheusGate, options: GateOptions): Promise<Verdict> {
@@ -161,7 +161,7 @@ async function askQuery(gate: PrometheusGate, query: string, options: GateOption
   return closed(`the query gives a ${String(resultType)}; a vector or a scalar is wanted`);
 }
 
-async function askPods(gate: Extract<Gate, { kind: 'pods' }>, { transport }: GateOptions): Promise<Verdict> {
+async function askPods(gate: Extract<OutsideGate, { kind: 'pods' }>, { transport }: GateOptions): Promise<Verdict> {
   const path =
     gate.namespace === undefined ? '/api/v1/pods' : `/api/v1/namespaces/${encodeURIComponent(gate.namespace)}/pods`;
   const running: string[] = [];

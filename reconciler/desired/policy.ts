@@ -231,12 +231,12 @@ function readMaxAge(written: WrittenPolicySpec['maxAge'], say: Say): Policy['max
 }
 
 function readGate(written: WrittenGate, path: FieldPath, say: Say): Gate | undefined {
-  const { prometheus, http, podSelector, namespace } = written;
-  const kinds = [prometheus, http, podSelector].filter((kind) => kind !== undefined).length;
+  const { prometheus, http, podSelector, quiet, namespace } = written;
+  const kinds = [prometheus, http, podSelector, quiet].filter((kind) => kind !== undefined).length;
   if (kinds !== 1) {
     say(
       path,
-      'a gate is exactly one of prometheus, http and podSelector; write several gates as several entries',
+      'a gate is exactly one of prometheus, http, podSelector and quiet; write several gates as several entries',
       'gate',
     );
     return undefined;
@@ -257,6 +257,11 @@ function readGate(written: WrittenGate, path: FieldPath, say: Say): Gate | undef
     checkUrl(http.url, [...path, 'http', 'url'], say);
     return { kind: 'http', url: http.url };
   }
+  if (quiet !== undefined)
+    return {
+      kind: 'quiet',
+      forMs: readDuration(quiet.for, HOUR, [...path, 'quiet', 'for'], say, { least: MINUTE, most: 30 * DAY }),
+    };
   const selector = readSelector(podSelector, [...path, 'podSelector'], say);
   return selector && { kind: 'pods', selector, namespace };
 }

@@ -131,5 +131,6 @@ export interface WrittenGate {
   };
   readonly http?: { readonly url: string };
   readonly podSelector?: string;
+  readonly quiet?: { readonly for: string };
   readonly namespace?: string;
 }

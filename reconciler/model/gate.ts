@@ -1,5 +1,6 @@
 // What gates outside Oakum answered: the name of each gate, and its last reading.
 import { canonical } from './digest.ts';
+import { spellDuration } from './duration.ts';
 import type { Gate } from './policy.ts';
 
 /** What one gate answered. A gate that could not be read is closed, and the answer says why. */
@@ -28,5 +29,7 @@ export function gateName(gate: Gate): string {
       return `http ${gate.url}`;
     case 'pods':
       return `pods "${gate.selector.text}" in ${gate.namespace ?? 'all namespaces'}`;
+    case 'quiet':
+      return `quiet for ${spellDuration(gate.forMs)}`;
   }
 }

@@ -109,7 +109,12 @@ export type Gate =
       readonly query: string | undefined;
     }
   | { readonly kind: 'http'; readonly url: string }
-  | { readonly kind: 'pods'; readonly selector: Selector; readonly namespace: string | undefined };
+  | { readonly kind: 'pods'; readonly selector: Selector; readonly namespace: string | undefined }
+  /** No node of this cluster may have failed for so long. Answered from the ledger, not by asking somebody. */
+  | { readonly kind: 'quiet'; readonly forMs: number };
+
+/** A gate that asks somebody else. */
+export type OutsideGate = Exclude<Gate, { readonly kind: 'quiet' }>;
 
 export interface ApprovalRules {
   readonly mode: 'none' | 'merge' | 'review';

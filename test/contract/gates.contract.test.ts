@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { isAllowed, openGates } from '../../reconciler/adapters/gates.ts';
 import { inProcessTransport } from '../../reconciler/adapters/kubernetes-in-process.ts';
 import { gateKey, type GateReading } from '../../reconciler/model/gate.ts';
-import type { Gate } from '../../reconciler/model/policy.ts';
+import type { OutsideGate as Gate } from '../../reconciler/model/policy.ts';
 import { parseSelector } from '../../reconciler/model/selector.ts';
 import { virtualClock } from '../../reconciler/sim/clock.ts';
 import { createSim } from '../../reconciler/sim/sim.ts';

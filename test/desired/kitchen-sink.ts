@@ -43,6 +43,7 @@ const files: Readonly<Record<string, string>> = {
     - { prometheus: { url: "http://p:9090", alerts: { ignore: [Watchdog], only: [Bad] }, query: up == 0 } }
     - { http: { url: "https://status.example.org" } }
     - { podSelector: batch=critical, namespace: jobs }
+    - { quiet: { for: 2h } }
   approval: { mode: review, minApprovals: 2, approvers: ["@acme/platform"], leadTime: 24h }
   hooks: { before: [warm-cache], after: [smoke-test] }
   strategy: Replace

@@ -85,3 +85,45 @@ describe('a gate', () => {
     expect(made.theRun().nodes['n2']?.phase).toBe('Pending');
   });
 });
+
+describe('quiet', () => {
+  const quiet: Gate = { kind: 'quiet', forMs: 2 * hour };
+
+  function withFailure(maxFailures: number): TinyWorld {
+    const policy = aPolicy({ gates: [quiet], rollout: { maxFailures } });
+    const made = new TinyWorld(undefined, aCluster({ policy, requests: [aRequest('now', { nodes: ['n1', 'n2'] })] }));
+    for (const name of ['n1', 'n2', 'n3']) made.cluster.addNode(name);
+    made.cluster.machine('n1').behaviour.fail = { download: 'DISK_FULL_VAR' };
+    return made;
+  }
+
+  it('is asked of nobody', () => {
+    const made = withFailure(2);
+    expect(wantedGates(made.ledger, made.desired.policy)).toEqual([]);
+  });
+
+  it('holds the next node until the failure is long enough ago', async () => {
+    const made = withFailure(2);
+    await made.run(hour);
+    const failedAt = made.theRun().nodes['n1']?.endedAt ?? 0;
+    expect(made.passes.at(-1)?.nodes[1]).toMatchObject({ reason: 'GateBlocked', at: failedAt + 2 * hour });
+    expect(made.passes.at(-1)?.nodes[1]?.message).toContain('gate quiet for 2h: n1 failed in run ');
+    await made.run(2 * hour);
+    expect(made.theRun().nodes['n2']).toMatchObject({ phase: 'Patched' });
+    expect(made.theRun().nodes['n2']?.startedAt).toBeGreaterThanOrEqual(failedAt + 2 * hour);
+  });
+
+  it('holds another run, and lets a person go on with the one that failed', async () => {
+    const made = withFailure(1);
+    await made.run(hour);
+    expect(made.theRun()).toMatchObject({ state: 'Paused' });
+    made.change({ requests: [aRequest('go-on', { action: 'resume' })] });
+    await made.run(20 * 60_000);
+    expect(made.theRun().nodes['n2']).toMatchObject({ phase: 'Patched' });
+    made.change({ requests: [aRequest('third', { nodes: ['n3'] })] });
+    await made.run(60_000);
+    expect(made.runs().at(-1)).toMatchObject({ state: 'Scheduled', reason: 'GateBlocked' });
+    await made.run(2 * hour);
+    expect(made.runs().at(-1)).toMatchObject({ state: 'Succeeded' });
+  });
+});

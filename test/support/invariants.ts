@@ -206,7 +206,10 @@ function mayStart(input: PlanInput, plan: Plan, run: RunRecord, started: readonl
   must(run.forgiven <= failed, `${run.forgiven} failures are forgiven and there are ${failed}`);
   must(!input.desired?.policy?.suspend && !input.desired?.settings.suspend, 'a node started although suspended');
   for (const gate of [...run.spec.policy.gates, ...(input.desired?.policy?.gates ?? [])])
-    must(observed.gates?.get(gateKey(gate))?.open === true, `a node started while gate ${gateKey(gate)} was not open`);
+    must(
+      gate.kind === 'quiet' || observed.gates?.get(gateKey(gate))?.open === true,
+      `a node started while gate ${gateKey(gate)} was not open`,
+    );
   const patched = records.filter((record) => record.phase === 'Patched');
   if (rollout.canary && patched.length < rollout.canary.nodes)
     must(working.size + patched.length <= rollout.canary.nodes, `${working.size} nodes go where the canary goes alone`);
