@@ -1,6 +1,6 @@
 // One pass over the run that is under way: nodes go on, free seats are given, the end is told.
 import type { Action } from '../model/action.ts';
-import type { LedgerDocument, NodeHistory, NodeRecord, RunRecord } from '../model/ledger.ts';
+import type { LedgerDocument, NodeRecord, RunRecord } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
 import { runLabel } from '../model/names.ts';
 import { isEnd, isUnderWay } from '../model/node-phase.ts';
@@ -8,10 +8,9 @@ import type { JobView, NodeView } from '../model/observed.ts';
 import type { Hold } from '../model/reason.ts';
 import { seat } from './budget.ts';
 import { frozen, gateHold } from './gates.ts';
-import { remember, rememberReboot } from './history.ts';
+import { rememberReboot } from './history.ts';
 import { withLocks } from './lock.ts';
 import type { PlanInput } from './input.ts';
-import { eventFor } from './marks.ts';
 import {
   atEnd,
   bootingNodes,
@@ -23,7 +22,8 @@ import {
   isBootRun,
   newRecord,
 } from './records.ts';
-import { addRunIfChanged, closeRequests, endOf, withReason } from './runs.ts';
+import { RunDraft } from './run-draft.ts';
+import { closeRequests, endOf, withReason } from './runs.ts';
 import { scanningNodes } from './scan.ts';
 import { byTurn, selectedNodes } from './select.ts';
 import { advance } from './steps.ts';
@@ -63,9 +63,7 @@ export function moveRun(ledger: LedgerDocument, input: PlanInput, holds: readonl
 /** Holds the run while it is rewritten node by node; nothing of it outlives the pass. */
 class RunPass {
   private readonly input: PlanInput;
-  private readonly before: RunRecord;
-  private run: RunRecord;
-  private ledger: LedgerDocument;
+  private readonly draft: RunDraft;
   private readonly byName: ReadonlyMap<string, NodeView>;
   private readonly jobs: ReadonlyMap<string, JobView>;
   private readonly actions: Action[] = [];
@@ -74,13 +72,9 @@ class RunPass {
   private runHold: Hold | undefined;
   private lost: NodeRecord | undefined;
   private again = false;
-  private freshNodes: Record<string, NodeRecord> | undefined;
-  private freshHistory: Record<string, NodeHistory> | undefined;
 
   constructor(ledger: LedgerDocument, run: RunRecord, input: PlanInput) {
-    this.ledger = ledger;
-    this.run = run;
-    this.before = run;
+    this.draft = new RunDraft(ledger, run, input.now);
     this.input = input;
     this.byName = new Map(input.observed.nodes.map((node) => [node.name, node]));
     this.jobs = new Map(input.observed.jobs.map((job) => [job.name, job]));
@@ -89,14 +83,14 @@ class RunPass {
   /** Nodes that are gone leave, new ones come in, and a node whose label was taken away by a person is done again. */
   takeIn(): void {
     const { now } = this.input;
-    for (const record of Object.values(this.run.nodes)) {
+    for (const record of Object.values(this.draft.run.nodes)) {
       const node = this.byName.get(record.node);
       if (node?.uid === record.uid) {
         this.noticeReset(record, node);
         continue;
       }
       if (isEnd(record.phase)) continue;
-      this.set(
+      this.draft.set(
         atEnd(
           record,
           'Skipped',
@@ -110,39 +104,39 @@ class RunPass {
           this.actions.push({ kind: 'deleteJob', name: job.name, uid: job.uid });
       }
     }
-    if (this.run.reason === 'Aborted') return;
-    for (const node of selectedNodes(this.run, this.input.observed.nodes)) {
-      const known = this.run.nodes[node.name];
+    if (this.draft.run.reason === 'Aborted') return;
+    for (const node of selectedNodes(this.draft.run, this.input.observed.nodes)) {
+      const known = this.draft.run.nodes[node.name];
       if (known?.uid === node.uid) continue;
-      this.set(newRecord(node, this.run.spec.policy.rollout.topologyKey, now));
+      this.draft.set(newRecord(node, this.draft.run.spec.policy.rollout.topologyKey, now));
     }
   }
 
   private noticeReset(record: NodeRecord, node: NodeView): void {
     if (record.phase !== 'Patched') return;
-    const labelled = node.labels[runLabel] === this.run.hash;
-    if (labelled && !record.marked) this.set({ ...record, marked: true });
+    const labelled = node.labels[runLabel] === this.draft.run.hash;
+    if (labelled && !record.marked) this.draft.set({ ...record, marked: true });
     if (labelled || !record.marked) return;
-    this.set(freshRecord(record, this.input.now));
-    const history = this.ledger.history[node.name];
-    if (history) this.remember(node.name, { ...history, lastRun: '' });
+    this.draft.set(freshRecord(record, this.input.now));
+    const history = this.draft.ledger.history[node.name];
+    if (history) this.draft.remember(node.name, { ...history, lastRun: '' });
   }
 
   /** Work that has begun goes on, whatever holds: only a freeze stops at the edge of a reboot. */
   advanceNodes(): void {
     const { input } = this;
     const freeze = frozen(input);
-    for (const record of Object.values(this.run.nodes)) {
+    for (const record of Object.values(this.draft.run.nodes)) {
       if (!isUnderWay(record.phase)) continue;
       const node = this.byName.get(record.node);
       if (!node) continue;
       const result = advance({
         now: input.now,
-        run: this.run,
+        run: this.draft.run,
         record,
         node,
-        history: this.ledger.history[record.node],
-        sightings: this.ledger.sightings,
+        history: this.draft.ledger.history[record.node],
+        sightings: this.draft.ledger.sightings,
         jobs: this.jobs,
         pods: input.observed.pods.get(record.node),
         budgets: input.observed.budgets,
@@ -154,13 +148,14 @@ class RunPass {
         settings: input.settings,
         frozen: freeze,
       });
-      this.set(result.record);
+      this.draft.set(result.record);
       this.actions.push(...result.actions);
       this.until.push(result.until);
       if (result.until === input.now) this.again = true;
       if (result.stopRun) this.lost = result.record;
-      const history = this.ledger.history[record.node];
-      if (result.rebooted !== undefined) this.remember(record.node, rememberReboot(history, record, result.rebooted));
+      const history = this.draft.ledger.history[record.node];
+      if (result.rebooted !== undefined)
+        this.draft.remember(record.node, rememberReboot(history, record, result.rebooted));
     }
   }
 
@@ -169,57 +164,57 @@ class RunPass {
     const { input } = this;
     const { now } = input;
     // What was forgiven and has been tried again is no failure any more: it must not pay for the next one.
-    const forgiven = Math.min(this.run.forgiven, failures(this.run));
-    if (forgiven !== this.run.forgiven) this.run = { ...this.run, forgiven };
-    this.run = withLocks(this.run);
-    const { run } = this;
+    const forgiven = Math.min(this.draft.run.forgiven, failures(this.draft.run));
+    if (forgiven !== this.draft.run.forgiven) this.draft.run = { ...this.draft.run, forgiven };
+    this.draft.run = withLocks(this.draft.run);
+    const { run } = this.draft;
     const pending = Object.values(run.nodes).filter((record) => record.phase === 'Pending');
     const failed = failures(run) - run.forgiven;
     const { maxFailures } = run.spec.policy.rollout;
-    if (this.lost) this.pause('NotRejoined', `${this.lost.node}: ${this.lost.message}; the run stops`);
+    if (this.lost) this.draft.pause('NotRejoined', `${this.lost.node}: ${this.lost.message}; the run stops`);
     else if (run.state === 'Running' && failed >= maxFailures && pending.length > 0 && run.reason !== 'Aborted') {
-      this.pause(
+      this.draft.pause(
         'Paused',
         `${failed} of at most ${maxFailures} nodes failed (rollout.maxFailures): ${failedNames(run)}`,
       );
     }
     this.runHold =
-      this.run.state === 'Paused'
-        ? { reason: this.run.reason, message: this.run.message, until: undefined }
+      this.draft.run.state === 'Paused'
+        ? { reason: this.draft.run.reason, message: this.draft.run.message, until: undefined }
         : pending.length > 0
-          ? (clusterHolds[0] ?? gateHold({ ...input, ledger: this.ledger }, this.run))
+          ? (clusterHolds[0] ?? gateHold({ ...input, ledger: this.draft.ledger }, this.draft.run))
           : undefined;
     if (this.runHold) {
       for (const record of pending) this.holds.set(record.node, this.runHold);
       this.until.push(this.runHold.until);
       return;
     }
-    const turn = selectedNodes(this.run, input.observed.nodes).sort(
-      byTurn(this.ledger.history, run.spec.policy.rollout.controlPlane, input.settings.ownNode),
+    const turn = selectedNodes(this.draft.run, input.observed.nodes).sort(
+      byTurn(this.draft.ledger.history, run.spec.policy.rollout.controlPlane, input.settings.ownNode),
     );
-    const booting = bootingNodes(this.ledger.runs);
+    const booting = bootingNodes(this.draft.ledger.runs);
     const seating = seat({
       now,
-      run: this.run,
+      run: this.draft.run,
       turn,
       booting,
       etcd: input.observed.etcd,
       apiServers: input.observed.apiServers,
-      held: heldNodes(this.ledger.runs),
+      held: heldNodes(this.draft.ledger.runs),
       nodes: input.observed.nodes,
-      history: this.ledger.history,
+      history: this.draft.ledger.history,
       nodesPerHour: input.settings.ceilings.nodesPerHour,
-      starts: startsOf(this.ledger, this.run),
-      scanning: scanningNodes(this.ledger.history),
+      starts: startsOf(this.draft.ledger, this.draft.run),
+      scanning: scanningNodes(this.draft.ledger.history),
     });
     for (const [name, hold] of seating.holds) this.holds.set(name, hold);
     // What is missing is read in the next pass, which need not wait.
     if (input.observed.etcd === undefined && [...seating.holds.values()].some((hold) => hold.reason === 'EtcdUnknown'))
       this.again = true;
     for (const name of seating.start) {
-      const record = this.run.nodes[name];
+      const record = this.draft.run.nodes[name];
       if (!record) continue;
-      this.set({ ...enter(record, 'Preflight', now, 'is being checked'), startedAt: now, endedAt: undefined });
+      this.draft.set({ ...enter(record, 'Preflight', now, 'is being checked'), startedAt: now, endedAt: undefined });
       this.again = true;
     }
   }
@@ -227,87 +222,58 @@ class RunPass {
   /** Nodes that cannot start do not keep a run open for ever; a run whose nodes have all ended ends. */
   finish(): void {
     const { now } = this.input;
-    const records = Object.values(this.run.nodes);
+    const records = Object.values(this.draft.run.nodes);
     const pending = records.filter((record) => record.phase === 'Pending');
     const working = records.some((record) => isUnderWay(record.phase));
-    if (this.run.state === 'Running' && !working && pending.length > 0 && !this.runHold) this.giveUpOn(pending);
+    if (this.draft.run.state === 'Running' && !working && pending.length > 0 && !this.runHold) this.giveUpOn(pending);
     // A gate is waited for as long as the run is valid, not for ever: the nodes that are left end with the gate's answer.
-    if (this.runHold?.reason === 'GateBlocked' && !working && now >= this.run.validUntil) {
+    if (this.runHold?.reason === 'GateBlocked' && !working && now >= this.draft.run.validUntil) {
       for (const record of pending)
-        this.set(
+        this.draft.set(
           atEnd(record, 'Skipped', now, 'GateBlocked', `until the run was no longer valid: ${this.runHold.message}`),
         );
     }
-    const left = Object.values(this.run.nodes).some((record) => !isEnd(record.phase));
+    const left = Object.values(this.draft.run.nodes).some((record) => !isEnd(record.phase));
     if (left) {
-      if (this.run.state === 'Running' && this.run.reason !== 'Aborted') {
+      if (this.draft.run.state === 'Running' && this.draft.run.reason !== 'Aborted') {
         const hold = this.runHold;
-        this.run =
+        this.draft.run =
           hold && !working
-            ? withReason(this.run, hold.reason, hold.message, now)
-            : withReason(this.run, 'Working', 'nodes are being patched', now);
+            ? withReason(this.draft.run, hold.reason, hold.message, now)
+            : withReason(this.draft.run, 'Working', 'nodes are being patched', now);
       }
       return;
     }
-    this.run = endOf(this.run, now);
-    this.ledger = closeRequests(this.ledger, this.run, now);
+    this.draft.run = endOf(this.draft.run, now);
+    this.draft.ledger = closeRequests(this.draft.ledger, this.draft.run, now);
   }
 
   private giveUpOn(pending: readonly NodeRecord[]): void {
     const { now } = this.input;
     const lastEnd = Math.max(
-      this.run.startedAt ?? now,
-      ...Object.values(this.run.nodes).map((record) => record.endedAt ?? 0),
+      this.draft.run.startedAt ?? now,
+      ...Object.values(this.draft.run.nodes).map((record) => record.endedAt ?? 0),
     );
-    const limit = lastEnd + this.run.spec.policy.reboot.returnTimeoutMs;
+    const limit = lastEnd + this.draft.run.spec.policy.reboot.returnTimeoutMs;
     for (const record of pending) {
       const hold = this.holds.get(record.node);
       if (hold?.reason === 'SingleControlPlane' || hold?.reason === 'BeyondApproval')
-        this.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
+        this.draft.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
       else if (hold?.reason === 'NotReady') {
-        if (now >= limit) this.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
+        if (now >= limit) this.draft.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
         else this.until.push(limit);
       } else if (hold?.reason === 'ForeignMaintenance') {
-        if (now >= lastEnd + foreignWaitMs) this.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
+        if (now >= lastEnd + foreignWaitMs) this.draft.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
         else this.until.push(lastEnd + foreignWaitMs);
       }
     }
   }
 
-  private pause(reason: 'Paused' | 'NotRejoined', message: string): void {
-    if (this.run.state === 'Paused') return;
-    this.run = { ...this.run, state: 'Paused', reason, message, since: this.input.now };
-  }
-
-  private set(record: NodeRecord): void {
-    const before = this.run.nodes[record.node];
-    if (before === record) return;
-    // Copied once, not for every node: a pass over a thousand nodes would copy a million records.
-    this.freshNodes ??= { ...this.run.nodes };
-    this.freshNodes[record.node] = record;
-    if (this.run.nodes !== this.freshNodes) this.run = { ...this.run, nodes: this.freshNodes };
-    const history = remember(this.ledger.history[record.node], before, record, this.run, this.input.now);
-    if (history) this.remember(record.node, history);
-  }
-
-  private remember(name: string, history: NodeHistory): void {
-    this.freshHistory ??= { ...this.ledger.history };
-    this.freshHistory[name] = history;
-    if (this.ledger.history !== this.freshHistory) this.ledger = { ...this.ledger, history: this.freshHistory };
-  }
-
   moved(): Moved {
-    const events: Action[] = [];
-    for (const record of Object.values(this.run.nodes)) {
-      const before = this.before.nodes[record.node];
-      if (before === record) continue;
-      const event = eventFor(this.run, before, record);
-      if (event) events.push(event);
-    }
     return {
-      ledger: addRunIfChanged(this.ledger, this.run),
+      ledger: this.draft.written(),
       actions: this.actions,
-      events,
+      events: this.draft.events(),
       holds: this.holds,
       runHold: this.runHold,
       until: this.until,

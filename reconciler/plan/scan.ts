@@ -1,6 +1,6 @@
 // Scans: looks at every node in its turn without changing it, a few at a time, beside whatever else goes on.
 import type { Action } from '../model/action.ts';
-import { digest } from '../model/digest.ts';
+import { digest, jobName } from '../model/digest.ts';
 import type { LedgerDocument, NodeHistory, NodeRecord, RunRecord, ScanRecord } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
 import { isUnderWay } from '../model/node-phase.ts';
@@ -44,7 +44,8 @@ export function scanningNodes(history: Readonly<Record<string, NodeHistory>>): S
 /** A Job without a running pod that a scan still waits for. */
 export function isScanJob(history: NodeHistory | undefined, job: JobView): boolean {
   const { scan } = history ?? {};
-  return scan !== undefined && scan.endedAt === undefined && job.runId === scanRunId && history?.uid === job.nodeUid;
+  if (scan === undefined || scan.endedAt !== undefined || history?.uid !== job.nodeUid) return false;
+  return job.name === jobName('scan', job.nodeUid, scanRunId, attemptOf(scan));
 }
 
 /**
@@ -145,10 +146,7 @@ class ScanPass implements ScansMoved {
       this.until.push(outcome.result.until);
       return;
     }
-    if (outcome.kind === 'lost') {
-      this.actions.push(...outcome.cleanUp);
-      return this.again(node, scan, outcome.reason, outcome.message);
-    }
+    if (outcome.kind === 'lost') return this.again(node, scan, outcome.reason, outcome.message);
     this.answered(node, scan, outcome.result);
   }
 
@@ -233,11 +231,16 @@ function nodesAtWork(ledger: LedgerDocument): Set<string> {
   return uids;
 }
 
-/** The Job of a scan is made as the Job of a run's step. Its number comes from the node's turn, so it is never the name of an older one. */
+/** The number of a scan's Job comes from the node's turn, so that it is never the name of an older one. */
+function attemptOf(scan: ScanRecord): number {
+  return scan.slot * (mostTries + 1) + scan.tries;
+}
+
+/** The Job of a scan is made as the Job of a run's step. */
 function recordOf(node: NodeView, scan: ScanRecord): NodeRecord {
   return {
     ...newRecord(node, undefined, scan.since),
-    attempt: scan.slot * (mostTries + 1) + scan.tries,
+    attempt: attemptOf(scan),
     tries: scan.tries,
     notBefore: scan.notBefore,
   };

@@ -74,12 +74,11 @@ export type JobContext = Pick<StepContext, 'now' | 'run' | 'record' | 'jobs' | '
 export type JobOutcome =
   | { readonly kind: 'wait'; readonly result: StepResult }
   | { readonly kind: 'result'; readonly result: PatchResult }
-  /** It ended without a result, or never began; the record is ready for another try. */
+  /** It ended without a result, or never began; the record is ready for another try. What it leaves behind is swept. */
   | {
       readonly kind: 'lost';
       readonly reason: 'NoResult' | 'JobNotStarting';
       readonly message: string;
-      readonly cleanUp: readonly Action[];
     };
 
 /** Creates the Job of the step when it is not there, and waits for its end. Deleted by hand, it is created again. */
@@ -96,7 +95,6 @@ export function awaitJob(context: JobContext, step: Step): JobOutcome {
         kind: 'lost',
         reason: 'JobNotStarting',
         message: `the ${step} Job cannot be created: ${context.refusal}`,
-        cleanUp: [],
       };
     const told =
       context.refusal === undefined
@@ -115,7 +113,6 @@ export function awaitJob(context: JobContext, step: Step): JobOutcome {
       kind: 'lost',
       reason: 'NoResult',
       message: `${step} Job ${job.name} ended without a result${code}${job.trouble ? `: ${job.trouble}` : ''}`,
-      cleanUp: [],
     };
   }
   const deadline = job.createdAt + settings.timing.jobStartMs;
@@ -124,12 +121,10 @@ export function awaitJob(context: JobContext, step: Step): JobOutcome {
       kind: 'lost',
       reason: 'JobNotStarting',
       message: `${step} Job ${job.name} has not started: ${job.trouble || 'no reason given by the cluster'}`,
-      cleanUp: [{ kind: 'deleteJob', name: job.name, uid: job.uid }],
     };
   }
   const end = job.createdAt + settings.timing.jobDeadlineMs + settings.timing.jobStartMs;
-  if (now >= end)
-    return { kind: 'lost', reason: 'NoResult', message: `${step} Job ${job.name} did not end in time`, cleanUp: [] };
+  if (now >= end) return { kind: 'lost', reason: 'NoResult', message: `${step} Job ${job.name} did not end in time` };
   const told = waiting(
     record,
     job.trouble ? 'JobNotStarting' : 'WaitingForJob',

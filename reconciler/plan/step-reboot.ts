@@ -138,7 +138,7 @@ export function rebooting(context: StepContext): StepResult {
     }
   }
   if (outcome.kind === 'lost' && outcome.reason === 'JobNotStarting' && node.ready) {
-    return { record: atEnd(record, 'Quarantined', now, 'JobNotStarting', outcome.message), actions: outcome.cleanUp };
+    return { record: atEnd(record, 'Quarantined', now, 'JobNotStarting', outcome.message), actions: [] };
   }
   const late = asked + settings.timing.rebootDelayMs + settings.timing.rebootHappensMs;
   if (node.ready && now >= late) {

@@ -1,19 +1,14 @@
 // The way of one node through a run: one small function for each phase, in the order of the way.
-import type { NodeRecord, RunRecord } from '../model/ledger.ts';
+import type { NodeRecord } from '../model/ledger.ts';
 import { assertNever } from '../model/failure.ts';
-import type { NodePhase } from '../model/node-phase.ts';
-import { meaningOf, type PatchResult } from '../model/patch-result.ts';
+import { meaningOf } from '../model/patch-result.ts';
 import type { Reason } from '../model/reason.ts';
-import { evacuationsLeft } from './drain-beside.ts';
 import { callHooks, nextHook } from './hooks.ts';
-import { packagesBeyond } from './ceiling.ts';
-import { atEnd, enter, waiting, installs } from './records.ts';
-import { cordoning, draining, held } from './step-drain.ts';
+import { atEnd, enter, waiting } from './records.ts';
 import {
   attachAgain,
   awaitJob,
   cordonIsOurs,
-  enterJobPhase,
   mostAttachments,
   mostTries,
   release,
@@ -22,7 +17,10 @@ import {
   type StepContext,
   type StepResult,
 } from './step-context.ts';
-import { afterLook, brokenLock, keptText, looksFirst, tooYoung } from './step-choose.ts';
+import type { NodePhase } from '../model/node-phase.ts';
+import { evacuationsLeft } from './drain-beside.ts';
+import { cordoning, draining, held } from './step-drain.ts';
+import { beforeHooks, downloading, preflight } from './step-download.ts';
 import { afterPatch, rebootPending, rebooting, rejoining } from './step-reboot.ts';
 
 type StepFunction = (context: StepContext) => StepResult;
@@ -76,154 +74,22 @@ export function advance(start: StepContext): StepResult {
   return tell({ record: context.record, actions: [] });
 }
 
-/** Node untouched; it must be Ready before anything is asked of it. */
-function preflight(context: StepContext): StepResult {
-  const { record, node, now } = context;
-  if (!node.ready) {
-    const limit = record.since + context.run.spec.policy.reboot.returnTimeoutMs;
-    if (now >= limit)
-      return {
-        record: atEnd(record, 'Failed', now, 'NotReady', `the node is not Ready (${node.readyReason})`),
-        actions: [],
-      };
-    return {
-      record: waiting(record, 'NotReady', `the node is not Ready (${node.readyReason})`),
-      actions: [],
-      until: limit,
-    };
-  }
-  return { record: enterJobPhase(record, 'Downloading', now, 'checks the node and downloads updates'), actions: [] };
-}
-
-/** Preflight checks of the script and the download, before anything on the node is disturbed. */
-function downloading(context: StepContext): StepResult {
-  const { record, now } = context;
-  const broken = brokenLock(context);
-  if (broken) return broken;
-  const look = looksFirst(context);
-  const outcome = awaitJob(context, installs(context.run) && !look ? 'download' : 'scan');
-  if (outcome.kind === 'wait') return outcome.result;
-  if (outcome.kind === 'lost') {
-    const { cleanUp, message, reason } = outcome;
-    if (record.tries >= mostTries || reason === 'JobNotStarting')
-      return { record: atEnd(record, 'Failed', now, reason, message), actions: cleanUp };
-    return attachAgain(context, message);
-  }
-  const { result } = outcome;
-  const { severity, reason } = meaningOf(result.code);
-  const known = { ...record, download: result };
-  switch (severity) {
-    case 'ok': {
-      const young = look ? afterLook(context, result) : tooYoung(context, result);
-      if (young) return young;
-      const beyond = packagesBeyond(context.run, result);
-      if (beyond !== undefined) return { record: atEnd(known, 'Skipped', now, 'BeyondApproval', beyond), actions: [] };
-      return afterDownload(known, result, context);
-    }
-    case 'refused':
-      return { record: atEnd(known, 'Skipped', now, reason, tell(result)), actions: [] };
-    case 'working':
-      if (record.tries < mostAttachments) return attachAgain(context, tell(result), reason);
-      return { record: atEnd(known, 'Failed', now, 'NoResult', tell(result)), actions: [] };
-    case 'transient':
-      if (record.tries < mostTries) return retry({ ...context, record: known }, tell(result), reason);
-      return {
-        record: atEnd(known, 'Failed', now, reason, `${tell(result)} (tried ${record.tries} times)`),
-        actions: [],
-      };
-    case 'precondition':
-    case 'broken':
-    case 'changed':
-    case 'reboot':
-    case 'verify':
-    case 'internal':
-      return { record: atEnd(known, 'Failed', now, reason, tell(result)), actions: [] };
-    default:
-      return assertNever(severity);
-  }
-}
-
-/** What the checks found decides whether the node is disturbed at all. */
-function afterDownload(next: NodeRecord, download: PatchResult, context: StepContext): StepResult {
-  const { now, run } = context;
-  const { when } = run.spec.policy.reboot;
-  // What is pending and stays (held by a person, protected) is no reason to disturb the node.
-  const nothing = !installs(run) || download.left === 0;
-  const reboot = run.action === 'reboot' || when === 'always' || (when === 'ifRequired' && download.rebootRequired);
-  if (nothing && !reboot) {
-    if (download.rebootRequired) {
-      return {
-        record: atEnd(
-          next,
-          'Skipped',
-          now,
-          'RebootPending',
-          `nothing to install, but a reboot is required (${download.rebootWhy.join(', ') || 'unknown'}) and reboot.when is "${when}"`,
-        ),
-        actions: [],
-      };
-    }
-    if (cordonIsOurs(context.node)) {
-      // It was quarantined and somebody has repaired it: it is proven before it takes pods again.
-      return {
-        record: {
-          ...enterJobPhase(next, 'Verifying', now, 'nothing is pending; it is verified before its quarantine ends'),
-          cordoned: true,
-        },
-        actions: [],
-      };
-    }
-    return {
-      record: atEnd(
-        next,
-        'Skipped',
-        now,
-        'UpToDate',
-        !installs(run)
-          ? 'no reboot required'
-          : download.pending === 0
-            ? 'no pending updates, no reboot required'
-            : `nothing to install, no reboot required; ${download.pending} pending ${download.pending === 1 ? 'update stays' : 'updates stay'} (${keptText(next, download)})`,
-      ),
-      actions: [],
-    };
-  }
-  const what = `${download.left} ${download.left === 1 ? 'update' : 'updates'} to install${reboot && nothing ? ', a reboot is due' : ''}`;
-  if (nextHook(run, next, 'before') !== undefined)
-    return { record: enter(next, 'BeforeHooks', now, what, 'WaitingForHook'), actions: [] };
-  return { record: disturb(next, run, now, what), actions: [] };
-}
-
-/** The last step before the node is disturbed: hooks that an administrator wants to have run. */
-function beforeHooks(context: StepContext): StepResult {
-  const { record, run, now } = context;
-  return callHooks(context, 'before', () => disturb(record, run, now, 'its hooks have ended well'));
-}
-
-/** From here on the node is disturbed: cordoned first, or patched first where only a reboot needs the drain. */
-function disturb(record: NodeRecord, run: RunRecord, now: number, what: string): NodeRecord {
-  const nothing = !installs(run) || record.download?.left === 0;
-  return nothing || run.spec.policy.drain.when === 'beforePatch'
-    ? enter(record, 'Cordoning', now, what)
-    : enterJobPhase(record, 'Patching', now, what);
-}
-
 /** The patch Job. Its result is in the ledger before anything else happens. No result means: attach again, never uncordon. */
 function patching(context: StepContext): StepResult {
   const { record, now, run } = context;
   const outcome = awaitJob(context, 'patch');
   if (outcome.kind === 'wait') return outcome.result;
   if (outcome.kind === 'lost') {
-    const { cleanUp, message, reason } = outcome;
+    const { message, reason } = outcome;
     if (reason === 'JobNotStarting' && record.tries === 1) {
       // The pod never ran: the node is as it was.
-      return { record: release(record, now, 'Failed', reason, message), actions: cleanUp };
+      return { record: release(record, now, 'Failed', reason, message), actions: [] };
     }
     const unsure = { ...record, unsure: true };
     if (record.tries < mostTries && reason === 'NoResult') return attachAgain({ ...context, record: unsure }, message);
     return {
       record: atEnd(unsure, 'Quarantined', now, reason, message),
-      actions: cleanUp,
+      actions: [],
       stopRun: !context.node.ready,
     };
   }
@@ -281,9 +147,9 @@ function verifying(context: StepContext): StepResult {
   const outcome = awaitJob(context, 'verify');
   if (outcome.kind === 'wait') return outcome.result;
   if (outcome.kind === 'lost') {
-    const { cleanUp, message, reason } = outcome;
-    if (record.tries < mostTries) return { ...attachAgain(context, message, reason), actions: cleanUp };
-    return { record: atEnd(record, 'Quarantined', now, reason, message), actions: cleanUp };
+    const { message, reason } = outcome;
+    if (record.tries < mostTries) return attachAgain(context, message, reason);
+    return { record: atEnd(record, 'Quarantined', now, reason, message), actions: [] };
   }
   const { result } = outcome;
   const { severity, reason } = meaningOf(result.code);

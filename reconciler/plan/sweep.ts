@@ -4,7 +4,7 @@ import { jobName } from '../model/digest.ts';
 import type { LedgerDocument, NodeHistory } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
 import { cordonAnnotation } from '../model/names.ts';
-import { isUnderWay } from '../model/node-phase.ts';
+import { isUnderWay, type NodePhase } from '../model/node-phase.ts';
 import type { PlanInput } from './input.ts';
 import { isScanJob } from './scan.ts';
 
@@ -48,20 +48,24 @@ export function sweep(
   return { ledger: history ? { ...ledger, history } : ledger, actions };
 }
 
+/** The Jobs that a phase waits for; in every other phase none. */
+const awaited: Partial<Record<NodePhase, readonly string[]>> = {
+  Downloading: ['download', 'scan'],
+  Patching: ['patch'],
+  Rebooting: ['reboot'],
+  Verifying: ['verify'],
+};
+
 function idleJobs(ledger: LedgerDocument, input: PlanInput): Action[] {
-  const records = Object.values(ledger.runs)
-    .filter((run) => !runEnded(run.state))
-    .flatMap((run) => Object.values(run.nodes).map((record) => ({ run: run.id, record })))
-    .filter(({ record }) => isUnderWay(record.phase));
+  const waited = new Set<string>();
+  for (const run of Object.values(ledger.runs)) {
+    if (runEnded(run.state)) continue;
+    for (const record of Object.values(run.nodes))
+      for (const step of awaited[record.phase] ?? []) waited.add(jobName(step, record.uid, run.id, record.attempt));
+  }
   const uids = new Set(input.observed.nodes.map((node) => node.uid));
   return input.observed.jobs
-    .filter((job) => job.state === 'waiting' && uids.has(job.nodeUid) && !isScanJob(ledger.history[job.nodeName], job))
-    .filter(
-      (job) =>
-        !records.some(
-          ({ run, record }) =>
-            record.uid === job.nodeUid && job.name === jobName(job.step, record.uid, run, record.attempt),
-        ),
-    )
+    .filter((job) => job.state === 'waiting' && uids.has(job.nodeUid))
+    .filter((job) => !waited.has(job.name) && !isScanJob(ledger.history[job.nodeName], job))
     .map((job) => ({ kind: 'deleteJob', name: job.name, uid: job.uid }));
 }

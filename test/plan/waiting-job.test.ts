@@ -40,3 +40,14 @@ it('is deleted too when the controller was killed between its word and the delet
   const { jobs } = await world.cluster.observe({ podsOn: [], budgets: false });
   expect(jobs).toEqual([]);
 });
+
+it('is deleted before the node takes pods again, when the patch was given up', async () => {
+  const world = new TinyWorld(undefined, aCluster({ policy: aPolicy(), requests: [aRequest('now')] }));
+  world.cluster.addNode('worker-1');
+  await world.run(3_600_000, () => world.theRun().nodes['worker-1']?.phase === 'Cordoning');
+  world.cluster.machine('worker-1').behaviour.stuckJobs = 1;
+  await world.run(3_600_000);
+  expect(world.ends()).toEqual(['worker-1: Failed/JobNotStarting']);
+  const kinds = world.cluster.done.map(({ kind }) => kind).filter((kind) => ['deleteJob', 'uncordon'].includes(kind));
+  expect(kinds).toEqual(['deleteJob', 'uncordon']);
+});
