@@ -111,6 +111,7 @@ export interface ClusterFlags {
   readonly identity: string;
   readonly approvalFloor: 'none' | 'merge' | 'review';
   readonly maxNodesPerHour?: string;
+  readonly minRunInterval?: string;
   readonly maxScans: string;
   readonly gateAllow?: string;
   readonly rebootDelay: string;
@@ -168,6 +169,12 @@ export function addClusterFlags(command: Command): Command {
     )
     .addOption(
       new Option('--max-nodes-per-hour <number>', 'ceiling that no policy can exceed').env('OAKUM_MAX_NODES_PER_HOUR'),
+    )
+    .addOption(
+      new Option(
+        '--min-run-interval <duration>',
+        'shortest time between the beginnings of two runs of a cluster, whatever a policy says (default: none)',
+      ).env('OAKUM_MIN_RUN_INTERVAL'),
     )
     .addOption(
       new Option('--max-scans <number>', 'nodes of a cluster that are scanned at one time; 0: never any')
@@ -285,6 +292,10 @@ export function planSettings(flags: ClusterFlags, script: string): PlanSettings 
     ),
     approvalFloor: flags.approvalFloor,
     ceilings: {
+      runIntervalMs:
+        flags.minRunInterval === undefined || flags.minRunInterval === ''
+          ? undefined
+          : durationFlag('min-run-interval', flags.minRunInterval),
       nodesPerHour: numberFlag('max-nodes-per-hour', flags.maxNodesPerHour, 1, 100_000),
       scansAtOnce: numberFlag('max-scans', flags.maxScans, 0, 1_000) ?? 2,
     },

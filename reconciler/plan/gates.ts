@@ -9,7 +9,7 @@ import { freezeAt, nextAllowed, nextOpening, windowAt } from '../model/window.ts
 import { seatLimit, unhealthy } from './budget.ts';
 import { hookHold } from './hooks.ts';
 import type { PlanInput } from './input.ts';
-import { bootingNodes, isMaintenance } from './records.ts';
+import { bootingNodes, isBeside, isMaintenance } from './records.ts';
 import { closedGate } from './outside-gates.ts';
 import { selectedNodes } from './select.ts';
 
@@ -95,6 +95,8 @@ const gates: readonly ((input: PlanInput, run: RunRecord) => Hold | undefined)[]
   (input, run) => outsideWindow(input, run),
   // Only a healthy cluster begins a run; one that is under way counts its unhealthy nodes in the budget.
   (input, run) => (run.startedAt === undefined ? clusterUnhealthy(input, run) : undefined),
+  // A ceiling of the deployment: however often a schedule or people ask.
+  (input, run) => (run.startedAt === undefined ? tooSoon(input, run) : undefined),
   // A hook that is not there would leave a node half-way.
   hookHold,
   // Others are asked last: only when everything else says yes.
@@ -156,6 +158,24 @@ function outsideWindow(input: PlanInput, run: RunRecord): Hold | undefined {
     }
   }
   return undefined;
+}
+
+/** Another run has touched nodes too lately for the deployment. */
+function tooSoon({ ledger, now, settings }: PlanInput, run: RunRecord): Hold | undefined {
+  const { runIntervalMs } = settings.ceilings;
+  if (runIntervalMs === undefined) return undefined;
+  const touched = Object.values(ledger?.runs ?? {}).filter(
+    (one) =>
+      one.id !== run.id && !isBeside(one) && Object.values(one.nodes).some((record) => record.startedAt !== undefined),
+  );
+  const last = touched.sort((a, b) => (b.startedAt ?? 0) - (a.startedAt ?? 0))[0];
+  const until = (last?.startedAt ?? 0) + runIntervalMs;
+  if (last === undefined || now >= until) return undefined;
+  return {
+    reason: 'NoRoomInBudget',
+    message: `run ${last.id} began less than ${spellDuration(runIntervalMs)} ago, and the deployment allows no other one so soon`,
+    until,
+  };
 }
 
 /** Ninetieth percentile of past durations of this cluster's nodes; undefined while nothing is known. */

@@ -40,6 +40,8 @@ export interface PlanSettings {
   /** Ceilings that no policy can exceed. */
   readonly ceilings: {
     readonly nodesPerHour: number | undefined;
+    /** Shortest time between the beginnings of two runs that touch nodes, milliseconds. Absent: none. */
+    readonly runIntervalMs?: number | undefined;
     /** Scans that go on at one time in a cluster; 0: none ever. Absent: two. */
     readonly scansAtOnce?: number;
   };
