@@ -32,6 +32,7 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
     ),
   );
   checkMaintenance(plan, observed.nodes, now, must);
+  checkHooks(plan, before, must);
   for (const run of disturbing) {
     const records = Object.values(run.nodes);
     const working = records.filter((record) => isUnderWay(record.phase));
@@ -178,6 +179,32 @@ function checkMaintenance(plan: Plan, nodes: readonly NodeView[], now: number, m
   }
   const controlPlanes = [...held.values()].filter((record) => record.controlPlane).length;
   must(controlPlanes <= 1, `${controlPlanes} control-plane nodes are held out`);
+}
+
+/** Before hooks have all ended well when a node is disturbed, after hooks when it is called patched; none runs at another time. */
+function checkHooks(plan: Plan, before: ReadonlyMap<string, NodeRecord>, must: Must): void {
+  for (const run of Object.values(plan.ledger.runs)) {
+    if (isBeside(run)) continue;
+    const { hooks } = run.spec.policy;
+    for (const record of Object.values(run.nodes)) {
+      const earlier = before.get(`${run.id}/${record.node}/${record.uid}`);
+      const done = (time: 'before' | 'after'): boolean =>
+        hooks[time].every((name) => record.hooksDone?.includes(`${time}/${name}`));
+      const disturbed = ['Cordoning', 'Draining', 'Patching'].includes(record.phase) && record.phase !== earlier?.phase;
+      must(!disturbed || done('before'), `${record.node} is ${record.phase} and its hooks before have not ended well`);
+      const patched = record.phase === 'Patched' && earlier !== undefined && earlier.phase !== 'Patched';
+      must(!patched || done('after'), `${record.node} is Patched and its hooks after have not ended well`);
+    }
+  }
+  for (const action of plan.actions) {
+    if (action.kind !== 'createHookJob') continue;
+    const time = action.env['OAKUM_PHASE'] ?? '';
+    const phase = time === 'before' ? 'BeforeHooks' : 'AfterHooks';
+    const due = Object.values(plan.ledger.runs).some(
+      (run) => run.id === action.env['OAKUM_RUN'] && run.nodes[action.node]?.phase === phase,
+    );
+    must(due, `hook ${action.hook} is called for ${action.node}, which is not ${phase}`);
+  }
 }
 
 type Must = (holds: boolean, sentence: string) => void;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Request, RequestAction } from '../../reconciler/model/desired.ts';
 import { AdapterError } from '../../reconciler/model/failure.ts';
 import { runEnded } from '../../reconciler/model/ledger.ts';
-import { cordonAnnotation } from '../../reconciler/model/names.ts';
+import { cordonAnnotation, unpatchedTaint } from '../../reconciler/model/names.ts';
 import type { Plan } from '../../reconciler/model/plan.ts';
 import { gateKey } from '../../reconciler/model/gate.ts';
 import type { Gate, Policy } from '../../reconciler/model/policy.ts';
@@ -13,13 +13,20 @@ import type { NodeBehaviour } from './tiny-cluster.ts';
 import { aCluster, aPolicy, aRequest, someSettings } from './policies.ts';
 import { Killed, TinyWorld } from './tiny-world.ts';
 
+const foreignTaint = 'karpenter.sh/disrupted';
 const minute = 60_000;
 const hour = 60 * minute;
 const day = 24 * hour;
 
 /** What happens around Oakum; `node` counts through the nodes that are there at the time. */
 export type Happening =
-  | { readonly kind: 'nodeJoins'; readonly zone: string; readonly behaviour: Partial<NodeBehaviour> }
+  | {
+      readonly kind: 'nodeJoins';
+      readonly zone: string;
+      readonly behaviour: Partial<NodeBehaviour>;
+      /** Registers with the taint of unpatched nodes. */
+      readonly boots: boolean;
+    }
   | { readonly kind: 'nodeLeaves'; readonly node: number }
   | { readonly kind: 'nodeDown' | 'nodeUp'; readonly node: number }
   | { readonly kind: 'cordonByHand' | 'uncordonByHand'; readonly node: number }
@@ -28,6 +35,13 @@ export type Happening =
   | { readonly kind: 'freeze'; readonly where: 'fleet' | 'cluster' | 'namespace' | undefined }
   | { readonly kind: 'typo' | 'corrected' | 'gitDown' | 'gitUp' | 'suspend' | 'budgetCloses' | 'budgetOpens' }
   | { readonly kind: 'gateCloses' | 'gateOpens' }
+  /** From now on hooks end well, fail, or never end; or the CronJob of one is not there, or is there again. */
+  | { readonly kind: 'hooks'; readonly are: 'well' | 'failing' | 'endless' | 'gone' | 'back' }
+  /** The member of etcd on a control-plane node is not Ready, or is again. */
+  | { readonly kind: 'etcdDown' | 'etcdUp'; readonly node: number }
+  /** Another tool begins, or ends, its work on a node. */
+  | { readonly kind: 'foreignBegins' | 'foreignEnds'; readonly node: number }
+  | { readonly kind: 'maintenance'; readonly node: number; readonly ms: number }
   | { readonly kind: 'policy'; readonly policy: Policy }
   | {
       readonly kind: 'request';
@@ -63,6 +77,9 @@ export interface Life {
 
 /** The only gate of these worlds; people open and close it. */
 const gate: Gate = { kind: 'http', url: 'http://ready.test/' };
+
+const quiet: Gate = { kind: 'quiet', forMs: 2 * hour };
+const noHooks: Policy['hooks'] = { before: [], after: [] };
 
 const zone = fc.constantFrom('UTC', 'Europe/Berlin', 'America/New_York');
 const at = fc.constantFrom('00:00', '02:30', '14:00');
@@ -137,7 +154,13 @@ const policy: fc.Arbitrary<Policy> = fc
       allowSingleControlPlane: fc.boolean(),
     }),
     onFailure: fc.constantFrom('quarantine' as const, 'uncordon' as const),
-    gates: fc.constantFrom([], [], [], [gate]),
+    gates: fc.constantFrom<readonly Gate[]>([], [], [], [gate], [quiet]),
+    hooks: fc.constantFrom(noHooks, noHooks, { before: ['warm'], after: [] }, { before: ['warm'], after: ['smoke'] }),
+    onBoot: fc.constantFrom(
+      { enabled: false, timeoutMs: 20 * minute, onFailure: 'release' as const },
+      { enabled: true, timeoutMs: 20 * minute, onFailure: 'release' as const },
+      { enabled: true, timeoutMs: 2 * hour, onFailure: 'keep' as const },
+    ),
   })
   .map(({ exclude, rebootWhen, maxPerDay, drain, ...rest }) => {
     const selector = exclude ? parseSelector('topology.kubernetes.io/zone=c') : undefined;
@@ -184,7 +207,7 @@ const anyNode = fc.nat({ max: 20 });
 const zoneName = fc.constantFrom('a', 'b', 'c');
 
 const happening: fc.Arbitrary<Happening> = fc.oneof(
-  fc.record({ kind: fc.constant('nodeJoins' as const), zone: zoneName, behaviour }),
+  fc.record({ kind: fc.constant('nodeJoins' as const), zone: zoneName, behaviour, boots: fc.boolean() }),
   fc.record({ kind: fc.constant('nodeLeaves' as const), node: anyNode }),
   fc.record({ kind: fc.constantFrom('nodeDown' as const, 'nodeUp' as const), node: anyNode }),
   fc.record({ kind: fc.constantFrom('cordonByHand' as const, 'uncordonByHand' as const), node: anyNode }),
@@ -206,6 +229,17 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
     ),
   }),
   fc.record({ kind: fc.constantFrom('gateCloses' as const, 'gateOpens' as const) }),
+  fc.record({
+    kind: fc.constant('hooks' as const),
+    are: fc.constantFrom('well' as const, 'failing' as const, 'endless' as const, 'gone' as const, 'back' as const),
+  }),
+  fc.record({ kind: fc.constantFrom('etcdDown' as const, 'etcdUp' as const), node: anyNode }),
+  fc.record({ kind: fc.constantFrom('foreignBegins' as const, 'foreignEnds' as const), node: anyNode }),
+  fc.record({
+    kind: fc.constant('maintenance' as const),
+    node: anyNode,
+    ms: fc.constantFrom(10 * minute, 5 * hour, 3 * day),
+  }),
   fc.record({ kind: fc.constant('policy' as const), policy }),
   {
     weight: 5,
@@ -298,6 +332,8 @@ export class Player {
   readonly diary: string[] = [];
   private readonly life: Life;
   private readonly cordonedByHand = new Set<string>();
+  /** UIDs of control-plane nodes whose member of etcd is not Ready. */
+  private readonly etcdDown = new Set<string>();
   private names = 0;
   private requests = 0;
   private dead = false;
@@ -307,6 +343,7 @@ export class Player {
     this.life = life;
     this.world = new TinyWorld(life.start, aCluster({ policy: life.policy }));
     this.setGate(true);
+    for (const hook of ['warm', 'smoke']) this.world.cluster.addHook(hook, { deadlineMs: 15 * minute });
     this.world.settings = someSettings({ ceilings: { nodesPerHour: life.nodesPerHour } });
     const random = seeded(life.disorder);
     this.world.turns = () => Math.floor(random() * 6);
@@ -362,6 +399,9 @@ export class Player {
     const { world } = this;
     if (++this.passes > 60_000) throw new Error(`the world does not settle at ${new Date(world.now).toISOString()}`);
     let wakeAt = world.now + 1_000;
+    world.cluster.etcd = [...world.cluster.machines.values()]
+      .filter(({ view }) => view.controlPlane)
+      .map(({ view }) => ({ node: view.name, ready: view.ready && !this.etcdDown.has(view.uid) }));
     try {
       // What was done is seen by a watch, and wakes the controller.
       wakeAt = sleepThrough(world, await world.pass());
@@ -388,8 +428,31 @@ export class Player {
     const machine = name === undefined ? undefined : cluster.machine(name);
     switch (event.kind) {
       case 'nodeJoins':
-        this.join(event.zone, event.behaviour);
+        cluster.change(this.join(event.zone, event.behaviour), {
+          taints: event.boots ? [{ key: unpatchedTaint, value: '', effect: 'NoSchedule' }] : [],
+        });
         return;
+      case 'hooks':
+        if (event.are === 'gone') cluster.hooks.delete('warm');
+        else if (event.are === 'back') cluster.addHook('warm');
+        else cluster.hookEnd = event.are === 'endless' ? undefined : { ms: 20_000, well: event.are === 'well' };
+        return;
+      case 'etcdDown':
+      case 'etcdUp':
+        if (machine) this.etcdDown[event.kind === 'etcdDown' ? 'add' : 'delete'](machine.view.uid);
+        return;
+      case 'foreignBegins':
+      case 'foreignEnds':
+        if (machine && name !== undefined) this.setForeign(name, event.kind === 'foreignBegins');
+        return;
+      case 'maintenance':
+        if (name === undefined) return;
+        return world.change({
+          requests: [
+            ...world.desired.requests,
+            aRequest(`r${++this.requests}`, { action: 'maintenance', nodes: [name], until: world.now + event.ms }),
+          ],
+        });
       case 'nodeLeaves':
         if (name !== undefined && cluster.machines.size > 1) cluster.removeNode(name);
         return;
@@ -485,6 +548,13 @@ export class Player {
     this.world.gates = new Map([[gateKey(gate), { open, answer, at: this.world.now }]]);
   }
 
+  private setForeign(name: string, works: boolean): void {
+    const { view } = this.world.cluster.machine(name);
+    const others = view.taints.filter(({ key }) => key !== foreignTaint);
+    const taint = { key: foreignTaint, value: '', effect: 'NoSchedule' };
+    this.world.cluster.change(name, { taints: works ? [...others, taint] : others });
+  }
+
   private setBudget(disruptionsAllowed: number): void {
     const [budget] = this.world.cluster.budgets;
     if (budget) this.world.cluster.budgets[0] = { ...budget, disruptionsAllowed };
@@ -511,10 +581,14 @@ export class Player {
     cluster.freeze = undefined;
     this.setBudget(1);
     this.setGate(true);
+    this.etcdDown.clear();
+    cluster.hookEnd = { ms: 20_000, well: true };
+    cluster.addHook('warm', { deadlineMs: 15 * minute });
     const open = aPolicy({ rollout: { allowSingleControlPlane: true } });
     for (let tries = 0; tries < 12; tries++) {
       for (const [name, { view, behaviour }] of cluster.machines) {
         Object.assign(behaviour, { fail: {}, staysDown: false, lostResults: 0, stuckJobs: 0, jobMs: 5_000 });
+        this.setForeign(name, false);
         cluster.change(name, { ready: true, readyReason: 'KubeletReady', unschedulable: false });
         this.cordonedByHand.delete(view.uid);
       }
