@@ -6,7 +6,8 @@ import { Killed, TinyWorld } from '../support/tiny-world.ts';
 const hour = 3_600_000;
 
 function story(when: 'beforePatch' | 'beforeReboot'): TinyWorld {
-  const policy = aPolicy({ drain: { when }, rollout: { maxFailures: 9 } });
+  const hooks = { before: ['warm-cache'], after: ['smoke-test'] };
+  const policy = aPolicy({ drain: { when }, rollout: { maxFailures: 9 }, hooks });
   const world = new TinyWorld(undefined, aCluster({ policy, requests: [aRequest('now')] }));
   world.cluster.addNode('a-reboots', { behaviour: { rebootNeeded: true } });
   world.cluster.addNode('b-plain', { zone: 'b' });
@@ -14,6 +15,9 @@ function story(when: 'beforePatch' | 'beforeReboot'): TinyWorld {
   world.cluster.addNode('d-current', { behaviour: { pending: 0 } });
   world.cluster.addPod('a-reboots', 'web-1');
   world.cluster.addPod('b-plain', 'web-2');
+  world.cluster.addPod('a-reboots', 'db', { claims: ['data'] });
+  world.cluster.addPod('a-reboots', 'virt-launcher-vm', { virtualMachine: 'vm' });
+  for (const hook of [...hooks.before, ...hooks.after]) world.cluster.addHook(hook);
   return world;
 }
 
@@ -26,7 +30,8 @@ function facts(world: TinyWorld): unknown {
     pending: behaviour.pending,
     pods: world.cluster.podsByNode.get(view.name)?.length,
   }));
-  return { ends: world.ends(), state: world.theRun().state, nodes };
+  const { called, evacuating } = world.cluster;
+  return { ends: world.ends(), state: world.theRun().state, nodes, hooks: [...called].sort(), moving: [...evacuating] };
 }
 
 async function live(world: TinyWorld, until: number): Promise<void> {
