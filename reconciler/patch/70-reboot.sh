@@ -55,7 +55,7 @@ services_to_restart() {
   # Mapped libraries whose file is gone, and the service by its control group; pods live outside system.slice.
   find /proc -maxdepth 2 -path '/proc/[0-9]*/maps' -exec grep -lsE '/(usr/)?lib.*\.so[^ ]* \(deleted\)' {} + 2>/dev/null >"$TMP/stale"
   while read -r stale_maps; do
-    sed -n 's#^.*:/\(system\|user\)\.slice/.*/*\([^/]*\.service\)$#\2#p' "${stale_maps%/maps}/cgroup" 2>/dev/null | sed 's#.*/##'
+    sed -n 's#^.*:/\(system\|user\)\.slice/\(.*/\)*\([^/]*\.service\)$#\3#p' "${stale_maps%/maps}/cgroup" 2>/dev/null
   done <"$TMP/stale" | LC_ALL=C sort -u >"$TMP/svc.txt"
 }
 

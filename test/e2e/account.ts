@@ -1,7 +1,7 @@
 // The ServiceAccount of the documentation, with exactly the rights of `kubernetes-rights.ts`.
 import { rights } from '../../reconciler/adapters/kubernetes-rights.ts';
 import { ownNamespace } from '../../reconciler/model/names.ts';
-import type { Api } from '../lab/api.ts';
+import { ApiRefusal, type Api } from '../lab/api.ts';
 import { ensureNamespace } from '../lab/workloads.ts';
 
 /** Its name, in Oakum's own namespace. */
@@ -10,9 +10,9 @@ export const serviceAccount = 'oakum';
 const group = 'rbac.authorization.k8s.io';
 const subjects = [{ kind: 'ServiceAccount', name: serviceAccount, namespace: ownNamespace }];
 
-/** Creates the account, its roles and their bindings, and the namespaces in which the roles are. */
+/** Creates the account, its roles, their bindings and namespaces; where they are there from before, they are made what they should be. */
 export async function grant(admin: Api): Promise<void> {
-  await admin.create(`/api/v1/namespaces/${ownNamespace}/serviceaccounts`, {
+  await put(admin, `/api/v1/namespaces/${ownNamespace}/serviceaccounts`, {
     apiVersion: 'v1',
     kind: 'ServiceAccount',
     metadata: { name: serviceAccount },
@@ -44,12 +44,24 @@ async function bind(admin: Api, path: string, kind: 'ClusterRole' | 'Role', gran
     ...(right.names === undefined ? {} : { resourceNames: right.names }),
   }));
   const roleRef = { apiGroup: group, kind, name: 'oakum' };
-  await admin.create(`${path}/${kind.toLowerCase()}s`, { apiVersion, kind, metadata, rules });
-  await admin.create(`${path}/${kind.toLowerCase()}bindings`, {
+  await put(admin, `${path}/${kind.toLowerCase()}s`, { apiVersion, kind, metadata, rules });
+  await put(admin, `${path}/${kind.toLowerCase()}bindings`, {
     apiVersion,
     kind: `${kind}Binding`,
     metadata,
     roleRef,
     subjects,
   });
+}
+
+async function put(
+  admin: Api,
+  collection: string,
+  object: Readonly<Record<string, unknown>> & { readonly metadata: { readonly name: string } },
+): Promise<void> {
+  const made = await admin.request('POST', collection, object);
+  if (made.status < 300) return;
+  const path = `${collection}/${object.metadata.name}`;
+  const answer = made.status === 409 ? await admin.request('PUT', path, object) : made;
+  if (answer.status >= 300) throw new ApiRefusal(`PUT ${path}`, answer);
 }

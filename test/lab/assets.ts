@@ -78,6 +78,7 @@ export const nodePrograms = ['kubelet', 'containerd', 'containerd-shim-runc-v2',
 
 /** A folder that has these is enough for a control plane. */
 export const controlPlanePrograms = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const;
+export type ControlPlaneProgram = (typeof controlPlanePrograms)[number];
 
 /** The version that go.mod pins, with the leading `v`. */
 export function pinnedVersion(module: ToolModule): string {
@@ -113,8 +114,8 @@ function folderOf(environment: NodeJS.ProcessEnv, name: string, modules: readonl
 
 /** What a suite runs against. */
 export type ClusterSource =
-  /** Programs in `folder`; `kubeControllers` says whether scheduler and controller manager are there too. */
-  | { readonly kind: 'programs'; readonly folder: string; readonly origin: string }
+  /** Programs that we start: where each one is, and in words. */
+  | { readonly kind: 'programs'; readonly program: (name: ControlPlaneProgram) => string; readonly origin: string }
   /** A cluster that somebody made for us to spoil. */
   | { readonly kind: 'cluster'; readonly kubeconfigPath: string };
 
@@ -124,25 +125,26 @@ export class NoClusterSource extends Error {
 }
 
 /**
- * Finds what to run against, in this order: `KUBEBUILDER_ASSETS` (a folder of envtest; controller manager and scheduler must be in it too),
- * `OAKUM_E2E_KUBECONFIG` (a disposable cluster), the cache. Throws {@link NoClusterSource}.
+ * Finds what to run against, in this order: `KUBEBUILDER_ASSETS` (a folder of envtest; what it lacks of controller manager and scheduler comes
+ * from the cache, for without them no Job would ever get a pod), `OAKUM_E2E_KUBECONFIG` (a disposable cluster), the cache. Throws
+ * {@link NoClusterSource}.
  */
 export function findClusterSource(environment: NodeJS.ProcessEnv = process.env): ClusterSource {
   const assets = environment['KUBEBUILDER_ASSETS'];
   if (assets !== undefined && assets !== '') {
     const folder = resolve(assets);
-    // envtest itself ships etcd and kube-apiserver only; without the controllers no Job would ever get a pod.
     const missing = missingPrograms(folder);
-    if (missing.length === 0) return { kind: 'programs', folder, origin: 'KUBEBUILDER_ASSETS' };
     const cached = cacheFolder(environment);
-    if (missing.includes('etcd') || missing.includes('kube-apiserver') || missingPrograms(cached).length > 0)
+    // A folder that is not one of envtest is a mistake to be told, not to be filled up.
+    if (missing.includes('etcd') || missing.includes('kube-apiserver') || missingPrograms(cached, missing).length > 0)
       throw new NoClusterSource(
-        `KUBEBUILDER_ASSETS=${folder} lacks ${missing.join(', ')}: add them, or unset it and run "node test/lab/install.ts".`,
+        `KUBEBUILDER_ASSETS=${folder} lacks ${missing.join(', ')}: add them, or run "node test/lab/install.ts", or unset it.`,
       );
+    const rest = missing.length === 0 ? '' : ` (${missing.join(' and ')} from ${cached})`;
     return {
       kind: 'programs',
-      folder: cached,
-      origin: `the cache, because KUBEBUILDER_ASSETS lacks ${missing.join(', ')}`,
+      program: (name) => join(missing.includes(name) ? cached : folder, name),
+      origin: `KUBEBUILDER_ASSETS=${folder}${rest}`,
     };
   }
   const kubeconfigPath = environment['OAKUM_E2E_KUBECONFIG'];
@@ -152,7 +154,8 @@ export function findClusterSource(environment: NodeJS.ProcessEnv = process.env):
     return { kind: 'cluster', kubeconfigPath };
   }
   const folder = cacheFolder(environment);
-  if (missingPrograms(folder).length === 0) return { kind: 'programs', folder, origin: 'the cache' };
+  if (missingPrograms(folder).length === 0)
+    return { kind: 'programs', program: (name) => join(folder, name), origin: `the cache, ${folder}` };
   throw new NoClusterSource(
     'No Kubernetes to test against: run "node test/lab/install.ts" once (it needs Go), or set KUBEBUILDER_ASSETS, or OAKUM_E2E_KUBECONFIG to the kubeconfig of a disposable cluster.',
   );

@@ -3,8 +3,6 @@ import type { Authority, KeyPair } from './certificates.ts';
 
 /** Where everything of one lab control plane is. */
 export interface Layout {
-  /** The programs. */
-  readonly folder: string;
   /** Data, keys and logs of this control plane only. */
   readonly dir: string;
   readonly bindAddress: string;

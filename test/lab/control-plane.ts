@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createApi, type Access, type Api } from './api.ts';
-import { findClusterSource } from './assets.ts';
+import { findClusterSource, type ControlPlaneProgram } from './assets.ts';
 import { createAuthority, type Authority } from './certificates.ts';
 import { apiServerWords, controllerWords, etcdWords, schedulerWords, type Layout } from './components.ts';
 import { readKubeconfig, renderKubeconfig } from './kubeconfig.ts';
@@ -72,7 +72,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const dir = await mkdtemp(join(tmpdir(), 'oakum-lab-'));
   const started: LabProcess[] = [];
   try {
-    return await start(source.folder, dir, options, started);
+    return await start(source.program, dir, options, started);
   } catch (error) {
     for (const process of started.reverse()) await process.stop(1_000);
     const logs = started.map((process) => `--- ${process.name}\n${process.tail()}`).join('\n');
@@ -82,7 +82,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 }
 
 async function start(
-  folder: string,
+  program: (name: ControlPlaneProgram) => string,
   dir: string,
   options: ControlPlaneOptions,
   started: LabProcess[],
@@ -107,7 +107,6 @@ async function start(
     writeFile(tokenFile, `${token},lab-admin,lab-admin,"system:masters"\n`, { mode: 0o600 }),
   ]);
   const layout: Layout = {
-    folder,
     dir,
     bindAddress: options.bindAddress ?? '127.0.0.1',
     ports: { api, etcd: etcdPort, etcdPeer, controllers, scheduler },
@@ -131,8 +130,8 @@ async function start(
   await writeFile(controllerConfig, renderKubeconfig(as(controllerIdentity)), { mode: 0o600 });
   await writeFile(schedulerConfig, renderKubeconfig(as(schedulerIdentity)), { mode: 0o600 });
 
-  const run = async (name: string, words: readonly string[]): Promise<LabProcess> => {
-    const process = await startProcess({ name, file: join(folder, name), words, logPath: join(dir, `${name}.log`) });
+  const run = async (name: ControlPlaneProgram, words: readonly string[]): Promise<LabProcess> => {
+    const process = await startProcess({ name, file: program(name), words, logPath: join(dir, `${name}.log`) });
     started.push(process);
     return process;
   };

@@ -71,9 +71,14 @@ export async function once(path: string, build: (part: string) => Promise<void>)
 
 /**
  * Lets apt itself choose and verify the updates against the root's package database, then publishes them with the fields of Debian's security
- * archive, so that a node knows them for what they are.
+ * archive, so that a node knows them for what they are. `only`: these packages and what they need, not everything that is pending.
  */
-export async function fetchUpdates(root: string, repository: string, line: string): Promise<void> {
+export async function fetchUpdates(
+  root: string,
+  repository: string,
+  line: string,
+  only: readonly string[] = [],
+): Promise<void> {
   const home = join(repository, 'debian-security');
   const pool = join(home, 'pool');
   const state = join(repository, 'apt');
@@ -100,11 +105,10 @@ export async function fetchUpdates(root: string, repository: string, line: strin
     ['APT::Sandbox::User', 'root'],
   ].flatMap(([name, value]) => ['-o', `${name}=${value}`]);
   await must('apt-get', [...options, 'update'], { timeout: 300_000 });
-  await must(
-    'apt-get',
-    [...options, '-y', '--no-install-recommends', '--download-only', 'upgrade', '--with-new-pkgs'],
-    { timeout: 600_000 },
-  );
+  const what = only.length === 0 ? ['upgrade', '--with-new-pkgs'] : ['install', '--only-upgrade', ...only];
+  await must('apt-get', [...options, '-y', '--no-install-recommends', '--download-only', ...what], {
+    timeout: 600_000,
+  });
   for (const name of await readdir(join(state, 'archives')))
     if (name.endsWith('.deb')) await cp(join(state, 'archives', name), join(pool, name));
   await rm(state, { recursive: true, force: true });

@@ -27,6 +27,8 @@ const packages = [
   'linux-image-cloud-amd64',
   'iproute2',
 ];
+/** What is pending: the kernel, and a library that services have loaded. All of it would take an emulated processor three times as long. */
+const pending = ['linux-image-cloud-amd64', 'liblzma5'];
 const rootUuid = '0a4b0000-0000-4000-8000-000000000001';
 const megabyte = 1024 * 1024;
 const partitionMegabytes = 1500;
@@ -34,7 +36,7 @@ const kernelWords = 'console=ttyS0,115200 net.ifnames=0 mitigations=off';
 
 /** Builds what is missing (about a minute, needs a Debian mirror) and returns the paths. Raise the number when the recipe changes. */
 export async function vmBase(say: (line: string) => void): Promise<VmBase> {
-  const home = join(process.env['OAKUM_CACHE'] ?? join(homedir(), '.cache', 'oakum'), 'vm', 'v1');
+  const home = join(process.env['OAKUM_CACHE'] ?? join(homedir(), '.cache', 'oakum'), 'vm', 'v2');
   await mkdir(home, { recursive: true });
   const root = join(home, 'root');
   const mirror = process.env['OAKUM_DEBIAN_MIRROR'] ?? 'http://deb.debian.org';
@@ -52,7 +54,7 @@ export async function vmBase(say: (line: string) => void): Promise<VmBase> {
   const repository = join(home, 'repository');
   await once(repository, async (part) => {
     say('fetching the updates that are pending in it ...');
-    await fetchUpdates(root, part, `deb ${mirror}/debian-security bookworm-security main`);
+    await fetchUpdates(root, part, `deb ${mirror}/debian-security bookworm-security main`, pending);
   });
   const disks = join(home, 'disks');
   await once(disks, async (part) => {
