@@ -121,10 +121,10 @@ export interface Forge {
   change(number: number, teams: readonly string[], signal?: AbortSignal): Promise<Change>;
   /**
    * Opens a pull request from a branch that is there already, or brings title and text of the open one up to date: never a second one. One that a
-   * person closed while it was at the same commit is not opened again: it comes back as `closed`.
+   * person closed while it was at the same `commit` is not opened again: it comes back as `closed`.
    */
   propose(
-    proposal: { readonly branch: string; readonly title: string; readonly text: string },
+    proposal: { readonly branch: string; readonly title: string; readonly text: string; readonly commit?: string },
     signal?: AbortSignal,
   ): Promise<PullRequest>;
   /** Closes an open pull request of ours, saying why in a comment. */

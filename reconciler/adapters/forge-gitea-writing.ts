@@ -48,6 +48,16 @@ export function openGiteaWriting(options: {
     return all.filter(({ pull }) => pull.branch === branch && !pull.fork).sort((a, b) => a.pull.number - b.pull.number);
   }
 
+  /** Whether people have said no to exactly this: a pull request from the branch was closed at this commit, and not merged. */
+  async function refused(call: GiteaCall, branch: string, commit: string): Promise<PullRequest | undefined> {
+    const closed = await call.get(`${repository}/pulls?state=closed&sort=recentupdate&limit=50`);
+    if (!Array.isArray(closed))
+      throw new AdapterError('transient', 'ForgeNotUnderstood', 'The closed pull requests are not a list.');
+    return closed
+      .map((one: unknown) => pullOf(one).pull)
+      .find((pull) => pull.state === 'closed' && pull.branch === branch && pull.head === commit && !pull.fork);
+  }
+
   async function update(call: GiteaCall, found: GiteaPull, title: string, text: string): Promise<PullRequest> {
     if (found.pull.title === title && found.text === text) return found.pull;
     const path = `${repository}/pulls/${found.pull.number}`;
@@ -73,11 +83,13 @@ export function openGiteaWriting(options: {
   }
 
   return {
-    async propose({ branch, title: long, text }, signal) {
+    async propose({ branch, title: long, text, commit }, signal) {
       const call = calls.begin(signal);
       const title = shorten(long, titleLimit);
       const [found] = await openFrom(call, branch);
       if (found !== undefined) return update(call, found, title, text);
+      const no = commit === undefined ? undefined : await refused(call, branch, commit);
+      if (no !== undefined) return no;
       try {
         await call.send('POST', `${repository}/pulls`, { head: branch, base, title, body: text });
       } catch (error) {

@@ -29,6 +29,27 @@ export function openGithubSaying(options: ForgeOptions, client: GithubClient): S
     return data.find((pull) => pull.head.ref === branch && pull.head.repo?.full_name === pull.base.repo.full_name);
   }
 
+  /** Whether people have said no to exactly this: a pull request from the branch was closed at this commit, and not merged. */
+  async function refused(
+    octokit: Octokit,
+    branch: string,
+    commit: string,
+    request: CallRequest,
+  ): Promise<GithubPull | undefined> {
+    const head = `${project.owner}:${branch}`;
+    const { data } = await octokit.rest.pulls.list({
+      ...project,
+      state: 'closed',
+      head,
+      base,
+      sort: 'updated',
+      direction: 'desc',
+      per_page: 30,
+      request,
+    });
+    return data.find((pull) => pull.head.ref === branch && pull.head.sha === commit && pull.merged_at === null);
+  }
+
   async function bringUpToDate(
     octokit: Octokit,
     pull: GithubPull,
@@ -71,6 +92,9 @@ export function openGithubSaying(options: ForgeOptions, client: GithubClient): S
         const wanted = { title: shorten(proposal.title, longestTitle), text: proposal.text };
         const there = await openFrom(octokit, proposal.branch, request);
         if (there) return bringUpToDate(octokit, there, wanted, request, call);
+        const { commit } = proposal;
+        const no = commit === undefined ? undefined : await refused(octokit, proposal.branch, commit, request);
+        if (no) return pullOf(no, call);
         try {
           const { data } = await octokit.rest.pulls.create({
             ...project,

@@ -146,13 +146,15 @@ class Desk implements ReviewDesk {
   private async look(): Promise<void> {
     const { forge } = this.options;
     const signal = this.stop.signal;
-    const open = await forge.open(signal);
+    const open = [...(await forge.open(signal))];
     const ours = new Set<string>();
     for (const result of this.results.values()) {
       for (const run of awaiting(result)) {
         if (signal.aborted) return;
         ours.add(branchOf(result.name, run.id));
-        await this.propose(result, run, open);
+        const pull = await this.propose(result, run, open);
+        const at = open.findIndex(({ number }) => number === pull?.number);
+        if (pull?.state === 'open') open.splice(at < 0 ? open.length : at, at < 0 ? 0 : 1, pull);
       }
     }
     for (const pull of open) {
@@ -170,12 +172,17 @@ class Desk implements ReviewDesk {
     return !pull.fork && pull.branch.startsWith(branchPrefix) && this.results.has(cluster);
   }
 
-  private async propose(result: PassResult, run: RunRecord, open: readonly PullRequest[]): Promise<void> {
+  /** The pull request as it is after a change; undefined: it is as it should be. */
+  private async propose(
+    result: PassResult,
+    run: RunRecord,
+    open: readonly PullRequest[],
+  ): Promise<PullRequest | undefined> {
     const { forge, git, schemas } = this.options;
     const signal = this.stop.signal;
     const { proposal } = run;
     const commit = result.source.commit;
-    if (!proposal || commit === undefined || !result.desired) return;
+    if (!proposal || commit === undefined || !result.desired) return undefined;
     const branch = branchOf(result.name, run.id);
     const path = proposalPath(result.name, run.id);
     const file = proposalYaml(result.name, run, proposal);
@@ -186,14 +193,14 @@ class Desk implements ReviewDesk {
       const seen = contentOf(head, result.name, schemas)?.closure;
       const now = closureOf(result.desired, result.fleet, {});
       const same = Object.entries(now.files).every(([at, oid]) => seen?.files[at] === oid);
-      if (head.files.get(path)?.text === file && same && seen?.resolved === now.resolved) return;
+      if (head.files.get(path)?.text === file && same && seen?.resolved === now.resolved) return undefined;
     }
     const loop = this.options.clusters.find(({ name }) => name === result.name)?.loop;
     const desired = result.source.desired;
     const preview = desired && (await loop?.imagine(result.source, desired, this.options.clock.now()));
     const { title, text, message } = proposalText(result.name, run, proposal, preview?.nodes ?? []);
-    await git.propose({ branch, base: commit, files: new Map([[path, file]]), message }, signal);
-    await forge.propose({ branch, title, text: text.slice(0, forge.commentLimit) }, signal);
+    const { commit: at } = await git.propose({ branch, base: commit, files: new Map([[path, file]]), message }, signal);
+    return forge.propose({ branch, title, text: text.slice(0, forge.commentLimit), commit: at }, signal);
   }
 
   private async withdraw(pull: PullRequest): Promise<void> {

@@ -1,0 +1,268 @@
+// Approvals from end to end: proposal, review, merge, run; and the ways past the reviews that must lead nowhere.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openGithub } from '../../reconciler/adapters/forge-github.ts';
+import { githubFace } from '../support/fake-github.ts';
+import { ApprovalWorld } from './approval-world.ts';
+import { startFakeWorld } from './fake-world.ts';
+import type { Person, Style } from './forge-suite.ts';
+
+const minute = 60_000;
+const hour = 60 * minute;
+const day = 24 * hour;
+/** A Monday, as at the false forge; the slot is the Sunday after it. */
+const start = Date.UTC(2026, 10, 2, 9);
+const slot = Date.UTC(2026, 10, 8);
+const policyFile = 'clusters/prod/policy.yaml';
+const runId = '20261108-000000-schedule';
+const branch = `oakum/run/prod/${runId}`;
+
+const policy = (more = '', approvers = '"@alice"'): string => `apiVersion: oakum.dev/v1alpha1
+kind: PatchPolicy
+metadata: { name: prod }
+spec:
+  schedule: { preset: weekly }
+  approval: { mode: review, approvers: [${approvers}], leadTime: 48h }
+  reboot: { stableFor: 60s }
+${more}`;
+const request = (name: string): string => `apiVersion: oakum.dev/v1alpha1
+kind: PatchRequest
+metadata: { name: ${name} }
+spec: { reason: a test }
+`;
+
+type Fake = Awaited<ReturnType<typeof startFakeWorld>>;
+let forge: Fake;
+let oakum: ApprovalWorld;
+let founder: Person;
+let alice: Person;
+let mallory: Person;
+
+beforeEach(async () => {
+  forge = await startFakeWorld({
+    face: githubFace,
+    prefix: '/api/v3',
+    open: ({ api, project, forge: fake, log }) =>
+      openGithub(
+        {
+          api,
+          project,
+          branch: 'main',
+          credentials: { kind: 'token', token: { value: fake.oakum.token } },
+          log,
+          clock: { now: () => Date.now() },
+          timeouts: { retryMs: 5 },
+        },
+        { spread: false },
+      ),
+  });
+  founder = await forge.person('root');
+  alice = await forge.person('alice');
+  mallory = await forge.person('mallory');
+  await forge.commit('main', { [policyFile]: policy() }, { by: founder });
+  const { git } = forge.fake;
+  oakum = new ApprovalWorld({ url: git.url, folder: git.folder, open: () => forge.open() }, start);
+  oakum.cluster.addNode('n1');
+  oakum.cluster.addNode('n2');
+  await oakum.pass();
+});
+afterEach(async () => {
+  await oakum.close();
+  await forge.end();
+});
+
+const openPulls = (): { readonly number: number; readonly branch: string; readonly head: string }[] =>
+  forge.fake.pulls
+    .filter((pull) => pull.state === 'open')
+    .map(({ number, branch: from, head }) => ({ number, branch: from, head }));
+
+/** The pull request of the proposal, when its time has come. */
+async function proposed(): Promise<{ readonly number: number; readonly head: string }> {
+  oakum.now = slot - 47 * hour;
+  await oakum.pass();
+  expect(await oakum.look()).toBeUndefined();
+  const [pull, ...more] = openPulls();
+  expect(more).toEqual([]);
+  expect(pull?.branch).toBe(branch);
+  if (!pull) throw new Error('nothing was proposed');
+  return pull;
+}
+
+/** A person's pull request with these files. */
+async function pullWith(from: string, files: Record<string, string>, by: Person): Promise<number> {
+  await forge.commit(from, files, { by });
+  return forge.pull(from, by);
+}
+
+describe('a scheduled run', () => {
+  it.each<Style>(['merge', 'squash', 'rebase'])(
+    'is proposed, reviewed, merged (%s) and run at its time',
+    async (style) => {
+      const { number, head } = await proposed();
+      const pull = forge.fake.pull(number);
+      expect(pull.title).toBe(`Patch prod: run ${runId}`);
+      expect(pull.text).toContain('n1');
+      expect(await forge.statuses(head)).toContainEqual(
+        expect.objectContaining({ context: 'oakum/plan', state: 'success' }),
+      );
+      expect((await forge.statuses(head)).at(-1)).toMatchObject({ context: 'oakum/approval', state: 'pending' });
+
+      await forge.review(number, alice, 'Approved');
+      await oakum.look();
+      expect((await forge.statuses(head)).at(-1)).toMatchObject({ context: 'oakum/approval', state: 'success' });
+      expect(openPulls()).toHaveLength(1);
+
+      // Somebody else's change comes in between.
+      await forge.commit('main', { 'docs/notes.md': 'nothing of ours\n' }, { by: mallory });
+      await forge.merge(number, founder, style);
+      await oakum.pass(minute);
+      expect(oakum.runs()).toMatchObject([{ id: runId, state: 'Scheduled', message: 'approved by alice' }]);
+      expect(oakum.jobs()).toBe(0);
+      oakum.now = slot;
+      await oakum.pass(3 * hour, () => oakum.runs()[0]?.state === 'Succeeded');
+      expect(oakum.runs()).toMatchObject([{ state: 'Succeeded', approval: { head, number, by: [{ name: 'alice' }] } }]);
+    },
+  );
+
+  it('is not run when another commit came after the approval', async () => {
+    const { number } = await proposed();
+    await forge.review(number, alice, 'Approved');
+    await forge.commit(branch, { 'docs/harmless.md': 'really\n' }, { by: mallory });
+    await forge.merge(number, mallory, 'merge');
+    await oakum.pass(minute);
+    expect(oakum.runs()).toMatchObject([{ state: 'AwaitingApproval', reason: 'MergedWithoutApproval' }]);
+    oakum.now = slot;
+    await oakum.pass(minute);
+    expect(oakum.jobs()).toBe(0);
+  });
+
+  it('is proposed anew when the policy changes, on the same pull request', async () => {
+    const first = await proposed();
+    await forge.review(first.number, alice, 'Approved');
+    await forge.commit('main', { [policyFile]: policy('  updates: { scope: all }\n') }, { by: mallory });
+    await oakum.pass(minute);
+    await oakum.look();
+    // The false forge does not see pushes by itself.
+    await forge.fake.pushed(branch, await forge.git('rev-parse', `refs/heads/${branch}`));
+    const [again, ...more] = openPulls();
+    expect(more).toEqual([]);
+    expect(again?.number).toBe(first.number);
+    expect(again?.head).not.toBe(first.head);
+    await forge.merge(first.number, founder, 'squash');
+    await oakum.pass(minute);
+    expect(oakum.runs()[0]).toMatchObject({ state: 'AwaitingApproval' });
+  });
+
+  it('that a person refused by closing the pull request is not proposed again, and ends as NotApproved', async () => {
+    const { number } = await proposed();
+    await forge.close(number);
+    await oakum.pass(minute);
+    await oakum.look();
+    expect(openPulls()).toEqual([]);
+    oakum.now = slot + 8 * day;
+    await oakum.pass();
+    expect(oakum.runs()[0]?.state).toBe('NotApproved');
+  });
+
+  it('is withdrawn when its slot is gone', async () => {
+    const { number } = await proposed();
+    await forge.commit(
+      'main',
+      { [policyFile]: policy().replace('preset: weekly', 'preset: monthly') },
+      { by: founder },
+    );
+    await oakum.pass(minute);
+    expect(await oakum.look()).toBeUndefined();
+    expect(openPulls()).toEqual([]);
+    expect((await forge.comments(number)).map(({ text }) => text).join()).toContain('Superseded');
+  });
+
+  it('is proposed once by two Oakums', async () => {
+    oakum.now = slot - 47 * hour;
+    await oakum.pass();
+    await Promise.all([oakum.look(), oakum.look()]);
+    await oakum.look();
+    expect(openPulls()).toHaveLength(1);
+  });
+});
+
+describe('a request', () => {
+  const file = 'clusters/prod/requests/now.yaml';
+
+  it('in a reviewed pull request runs when it is merged, and not before', async () => {
+    const number = await pullWith('ask', { [file]: request('now') }, mallory);
+    await oakum.look();
+    const [comment] = await forge.comments(number);
+    expect(comment?.text).toContain('n1');
+    expect(comment?.text).toContain('0 of 1 approvals');
+    await forge.review(number, alice, 'Approved');
+    await oakum.pass(minute);
+    expect(oakum.runs()).toEqual([]);
+    await forge.merge(number, founder, 'merge');
+    await oakum.pass(3 * hour, () => oakum.runs()[0]?.state === 'Succeeded');
+    expect(oakum.runs()).toMatchObject([{ state: 'Succeeded', approval: { path: file } }]);
+  });
+
+  it.each([
+    ['pushed past the pull requests', () => forge.commit('main', { [file]: request('now') }, { by: mallory })],
+    [
+      'merged by an administrator without a review',
+      async () => forge.merge(await pullWith('ask', { [file]: request('now') }, mallory), founder, 'squash'),
+    ],
+    [
+      'approved by its own author under another name',
+      async () => {
+        const author = alice;
+        const number = await pullWith('ask', { [file]: request('now') }, mallory);
+        await forge.commit('ask', { 'docs/x.md': 'x\n' }, { by: author });
+        await forge.review(number, author, 'Approved');
+        await forge.merge(number, founder, 'merge');
+      },
+    ],
+    [
+      'in a pull request that makes its author an approver',
+      async () => {
+        const number = await pullWith(
+          'ask',
+          { [file]: request('now'), [policyFile]: policy('', '"@alice", "@eve"') },
+          mallory,
+        );
+        await forge.review(number, await forge.person('eve'), 'Approved');
+        await forge.merge(number, founder, 'merge');
+      },
+    ],
+  ])('%s makes no Job', async (_name, attack) => {
+    await attack();
+    const result = await oakum.pass(2 * minute);
+    const told = [result.plan.holds[0]?.reason, oakum.ledger()?.requests['now']?.reason];
+    expect(told).toContain('MergedWithoutApproval');
+    expect(oakum.jobs()).toBe(0);
+  });
+});
+
+describe('the plan on a pull request', () => {
+  it('names what is wrong by file, line and column, in one comment that is kept up to date', async () => {
+    const number = await pullWith('typo', { [policyFile]: policy('  drian: {}\n') }, mallory);
+    await oakum.look();
+    const { head } = forge.fake.pull(number);
+    expect((await forge.statuses(head))[0]).toMatchObject({ context: 'oakum/plan', state: 'failure' });
+    const [comment, ...more] = await forge.comments(number);
+    expect(more).toEqual([]);
+    expect(comment?.text).toContain(`${policyFile}:8:3`);
+    await forge.commit('typo', { [policyFile]: policy('  drain: { timeout: 20m }\n') }, { by: mallory });
+    await oakum.look();
+    const [after, ...others] = await forge.comments(number);
+    expect(others).toEqual([]);
+    expect(after?.id).toBe(comment?.id);
+    expect(after?.text).toContain('policy.drain.timeoutMs');
+    expect((await forge.statuses(forge.fake.pull(number).head))[0]).toMatchObject({ state: 'success' });
+  });
+
+  it('says nothing about changes that are none of its clusters', async () => {
+    const number = await pullWith('docs', { 'docs/x.md': 'x\n' }, mallory);
+    await oakum.look();
+    expect(await forge.comments(number)).toEqual([]);
+    expect(await forge.statuses(forge.fake.pull(number).head)).toMatchObject([
+      { context: 'oakum/plan', state: 'success' },
+    ]);
+  });
+});
