@@ -1,4 +1,5 @@
 // A simulated cluster whose nodes have packages: what the demo shows and the scenarios play on.
+import { lockAnnotation } from '../model/names.ts';
 import type { SimClock } from '../sim/clock.ts';
 import { createSim, type Sim } from '../sim/sim.ts';
 import { imitate, type ImitatedNode } from './imitation.ts';
@@ -57,7 +58,8 @@ export function imitatedCluster(clock: SimClock, namespaces: readonly string[]):
       if (environment['OSP_MODE'] === undefined)
         return programs.get(container?.image ?? '') ?? { durationMs: 1_000, exitCode: 0 };
       const kernelNext = system(node.name).kernelNext;
-      const ran = imitate(environment, system(node.name), { bootId: node.bootId(), kernel: node.kernel() });
+      const machine = { bootId: node.bootId(), kernel: node.kernel() };
+      const ran = imitate(environment, system(node.name), machine, pod.metadata.annotations?.[lockAnnotation]);
       return {
         durationMs: ran.durationMs,
         exitCode: ran.exitCode,

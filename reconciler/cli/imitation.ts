@@ -14,6 +14,8 @@ export interface ImitatedNode {
   readonly os: string;
   readonly osVersion: string;
   pending: ImitatedUpdate[];
+  /** What the last download saw: a patch installs nothing else, since it works without network. */
+  listed?: readonly ImitatedUpdate[];
   rebootRequired: boolean;
   /** Kernel that runs after the next boot. */
   kernelNext: string | undefined;
@@ -22,6 +24,29 @@ export interface ImitatedNode {
     { readonly mode: string; readonly code: string; readonly message: string; readonly exitCode: number } | undefined;
   /** How long a Job takes, milliseconds. */
   jobMs: number;
+}
+
+/** What a call may install: not what is excluded, and with a lock nothing but what it names. */
+export function taken(
+  environment: Readonly<Record<string, string>>,
+  lock: string | undefined,
+): (update: { readonly name: string; readonly to: string }) => boolean {
+  const locked = lock === undefined ? undefined : new Set(lock.split('\n'));
+  const excluded = (environment['OSP_EXCLUDE'] ?? '').split(' ').filter((word) => word !== '');
+  return ({ name, to }) =>
+    locked === undefined
+      ? !excluded.some((word) => (word.endsWith('*') ? name.startsWith(word.slice(0, -1)) : name === word))
+      : locked.has(`${name} ${to}`);
+}
+
+/** An update whose locked version is not the one that is to be had: the script refuses, and nothing is changed. */
+export function notInLock(
+  lock: string | undefined,
+  pending: readonly { readonly name: string; readonly to: string }[],
+): string | undefined {
+  const wanted = new Map((lock ?? '').split('\n').map((line) => [line.split(' ')[0], line.split(' ')[1]]));
+  const other = pending.find(({ name, to }) => wanted.has(name) && wanted.get(name) !== to);
+  return other && `${other.name} ${wanted.get(other.name)} is no longer in the repositories`;
 }
 
 /** What the machine says of itself when the script asks. */
@@ -48,17 +73,21 @@ export function imitate(
   environment: Readonly<Record<string, string>>,
   node: ImitatedNode,
   machine: ImitatedMachine,
+  lock?: string,
 ): ImitatedRun {
   const mode = environment['OSP_MODE'] ?? '';
-  const fault = node.fault?.mode === mode ? node.fault : undefined;
+  const fault = (node.fault?.mode === mode ? node.fault : undefined) ?? lockFault(mode, node, lock);
   const before = state(node, machine);
-  const waiting = [...node.pending];
+  const { listed: seen } = node;
+  const waiting = mode === 'patch' && seen ? node.pending.filter((update) => seen.includes(update)) : [...node.pending];
+  const plan = waiting.filter(taken(environment, lock));
+  if (!fault && mode === 'download') node.listed = [...waiting];
   let applied: ImitatedUpdate[] = [];
   let rebootState = 'none';
   let rebootAfterMs: number | undefined;
   if (!fault && mode === 'patch') {
-    applied = waiting;
-    node.pending = [];
+    applied = plan;
+    node.pending = node.pending.filter((update) => !plan.includes(update));
     if (applied.some((update) => update.needsReboot)) node.rebootRequired = true;
   }
   if (!fault && mode === 'reboot') {
@@ -83,8 +112,12 @@ export function imitate(
     n: {
       pending: mode === 'patch' ? waiting.length : node.pending.length,
       applied: applied.length,
-      left: node.pending.length,
+      left: mode === 'patch' ? 0 : plan.length,
+      kept: waiting.length - plan.length,
     },
+    kept: waiting
+      .filter((update) => !plan.includes(update))
+      .map(({ name }) => [name, lock === undefined ? 'excluded' : 'not-in-lock']),
     reboot: { required: node.rebootRequired, safe: true, why, state: rebootState },
     t: { start: '2026-01-01T00:00:00Z' },
     ...(listed.length > 0
@@ -97,6 +130,11 @@ export function imitate(
       : {}),
   };
   return { durationMs: node.jobMs, exitCode: fault?.exitCode ?? 0, message: JSON.stringify(result), rebootAfterMs };
+}
+
+function lockFault(mode: string, node: ImitatedNode, lock: string | undefined): ImitatedNode['fault'] {
+  const message = mode === 'download' || mode === 'patch' ? notInLock(lock, node.pending) : undefined;
+  return message === undefined ? undefined : { mode, code: 'LOCK_VERSION_MISSING', message, exitCode: 40 };
 }
 
 function state(node: ImitatedNode, machine: ImitatedMachine): Record<string, string> {

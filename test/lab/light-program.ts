@@ -1,4 +1,5 @@
 // What a container "does" on a light node: the shapes between the node and the program that a test gives it.
+import { lockAnnotation } from '../../reconciler/model/names.ts';
 import type { ApiObject } from './api.ts';
 
 /** A pod as far as light nodes and programs look. */
@@ -50,4 +51,10 @@ export type Program = (pod: LabPod, node: ProgramNode, signal: AbortSignal) => P
 /** The value of an environment variable of the pod's first container. */
 export function environmentOf(pod: LabPod): Readonly<Record<string, string>> {
   return Object.fromEntries((pod.spec.containers[0]?.env ?? []).map((entry) => [entry.name, entry.value ?? '']));
+}
+
+/** What the pod would find in the file of its lock: the annotation that it is mounted from, and only if it is mounted. */
+export function lockOf(pod: LabPod): string | undefined {
+  const mounted = environmentOf(pod)['OSP_LOCK_FILE'] !== undefined;
+  return mounted ? pod.metadata.annotations?.[lockAnnotation] : undefined;
 }

@@ -73,7 +73,7 @@ export function resultDocument(
     before: call.before,
     after: osState(node, kernelNext),
     n: { ...counts, ...(answer.more?.['n'] as Fields | undefined) },
-    kept: [],
+    kept: answer.more?.['kept'] ?? [],
     adv: [],
     reboot: {
       required,

@@ -1,6 +1,7 @@
 // A program for light nodes that behaves as the patch script does, on a node's system that is a few values.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { environmentOf, type Program, type ProgramEnd, type ProgramNode } from './light-program.ts';
+import { notInLock, taken } from '../../reconciler/cli/imitation.ts';
+import { environmentOf, lockOf, type Program, type ProgramEnd, type ProgramNode } from './light-program.ts';
 import { exitCodeOf, osState, packageList, resultDocument, type Answer, type PendingPackage } from './patch-answer.ts';
 
 /** The modes of the patch script. */
@@ -17,6 +18,8 @@ export interface PatchFault {
 /** The operating system of one light node. Tests read and change it. */
 export interface NodeSystem {
   pending: PendingPackage[];
+  /** What the last download saw: a patch installs nothing else, since it works without network. */
+  listed: readonly PendingPackage[] | undefined;
   installed: PendingPackage[];
   /** The kernel that the next boot will run, when a newer one is installed. */
   kernelNext: string | undefined;
@@ -82,6 +85,7 @@ export function createPatchProgram(options: PatchProgramOptions = {}): PatchProg
     if (found === undefined) {
       found = {
         pending: [...(options.pending ?? defaultPending)],
+        listed: undefined,
         installed: [],
         kernelNext: undefined,
         comesBack: true,
@@ -115,6 +119,7 @@ export function createPatchProgram(options: PatchProgramOptions = {}): PatchProg
     mode: PatchMode,
     node: ProgramNode,
     environment: Readonly<Record<string, string>>,
+    lock: string | undefined,
   ): Promise<Answer> {
     const boot = node.bootId();
     await sleep(system(node.name).durationMs[mode] ?? options.durationMs?.[mode] ?? 100);
@@ -124,26 +129,41 @@ export function createPatchProgram(options: PatchProgramOptions = {}): PatchProg
     if (fault !== undefined) fault.times -= 1;
     if (fault !== undefined && !['SCRIPT_FAILED', 'INSTALL_FAILED'].includes(fault.code))
       return { code: fault.code, message: `the lab was asked for ${fault.code}` };
+    const seen = mode === 'patch' ? (state.listed ?? state.pending) : state.pending;
+    const waiting = state.pending.filter((entry) => seen.includes(entry));
+    const takes = taken(environment, lock);
+    const plan = waiting.filter(([name, , to]) => takes({ name, to }));
+    const kept = waiting
+      .filter((entry) => !plan.includes(entry))
+      .map(([name]) => [name, lock === undefined ? 'excluded' : 'not-in-lock']);
+    const refused = notInLock(lock, mode === 'download' ? waiting.map(([name, , to]) => ({ name, to })) : []);
+    if (refused !== undefined) return { code: 'LOCK_VERSION_MISSING', message: refused };
     switch (mode) {
       case 'scan':
       case 'download':
+        if (mode === 'download') state.listed = [...state.pending];
         return {
           code: 'OK',
-          message: `${state.pending.length} to install, 0 left alone`,
-          more: { n: { pending: state.pending.length, left: state.pending.length }, pkgs: packageList(state.pending) },
+          message: `${plan.length} to install, ${kept.length} left alone`,
+          more: {
+            n: { pending: waiting.length, left: plan.length, kept: kept.length },
+            pkgs: packageList(waiting),
+            kept: kept.slice(0, 20),
+          },
         };
       case 'patch': {
         // A package that fails to configure leaves the ones before it changed.
-        const changed = fault === undefined ? state.pending : state.pending.slice(0, 1);
-        state.pending = state.pending.slice(changed.length);
+        const changed = fault === undefined ? plan : plan.slice(0, 1);
+        state.pending = state.pending.filter((entry) => !changed.includes(entry));
         state.installed.push(...changed);
         if (changed.length > 0) installs.set(node.name, (installs.get(node.name) ?? 0) + 1);
         if (changed.some(([name]) => name.startsWith('linux-image'))) state.kernelNext = newKernel;
-        const counts = { pending: state.pending.length, applied: changed.length, left: state.pending.length };
+        const left = plan.length - changed.length;
+        const counts = { pending: waiting.length, applied: changed.length, left, kept: kept.length };
         return {
           code: fault?.code ?? 'OK',
           message: fault === undefined ? `${changed.length} upgraded` : 'a package failed to configure',
-          more: { n: counts, pkgs: packageList(changed) },
+          more: { n: counts, pkgs: packageList(changed), kept: kept.slice(0, 20) },
         };
       }
       case 'reboot': {
@@ -159,7 +179,7 @@ export function createPatchProgram(options: PatchProgramOptions = {}): PatchProg
         return {
           code: 'OK',
           message: `verified: kernel ${node.kernel()}`,
-          more: { n: { left: state.pending.length } },
+          more: { n: { left: plan.length } },
         };
       }
     }
@@ -199,7 +219,7 @@ export function createPatchProgram(options: PatchProgramOptions = {}): PatchProg
     const key = `${node.name}/${runId}/${mode}/${attempt}`;
     let under = mode === 'patch' ? works.get(key) : undefined;
     if (under === undefined) {
-      under = work(mode, node, environment);
+      under = work(mode, node, environment, lockOf(pod));
       works.set(key, under);
       // Work that power or a fault took away is begun anew by the next pod.
       under.then((answer) => answer.code !== 'OK' && works.delete(key)).catch(() => works.delete(key));

@@ -24,6 +24,17 @@ function cluster(start?: number): Scenario {
   return scenario;
 }
 
+/** The deployment allows two scans at one time. */
+function withScans(scenario: Scenario): void {
+  scenario.settings = { ...scenario.settings, ceilings: { ...scenario.settings.ceilings, scansAtOnce: 2 } };
+  scenario.restart();
+}
+
+function tellNodes(scenario: Scenario): void {
+  for (const { node, reason, message } of scenario.last?.plan.nodes ?? [])
+    scenario.say(`— ${node} ${reason}: ${message}`);
+}
+
 interface Tale {
   readonly name: string;
   readonly tell: () => Promise<Scenario>;
@@ -288,6 +299,65 @@ const tales: readonly Tale[] = [
       await scenario.run(2 * hour);
       const tainted = (await scenario.pass()).observed.nodes.filter((node) => node.taints.length > 0);
       scenario.say(`— tainted in the end: ${tainted.map((node) => node.name).join(', ') || 'none'}`);
+      return scenario;
+    },
+  },
+  {
+    name: 'every node is scanned, work by others is found, and old updates open a run',
+    tell: async () => {
+      const scenario = cluster();
+      withScans(scenario);
+      scenario.commit(
+        policy('{ scan: { every: 12h }, maxAge: { after: 1d, openRun: true }, rollout: { soak: 0s, canary: null } }'),
+      );
+      await scenario.run(hour);
+      tellNodes(scenario);
+      scenario.world.system('worker-3').pending = [];
+      scenario.say('— somebody patches worker-3 by hand');
+      await scenario.run(20 * hour);
+      tellNodes(scenario);
+      await scenario.run(6 * hour);
+      tellNodes(scenario);
+      return scenario;
+    },
+  },
+  {
+    name: 'an update that is too young is left out, and goes in when it is old enough',
+    tell: async () => {
+      const scenario = cluster();
+      withScans(scenario);
+      scenario.commit(policy('{ updates: { minAge: 1d }, rollout: { soak: 0s, canary: null } }'));
+      await scenario.run(25 * hour);
+      const curl = { name: 'curl', from: '7.88.1-10+deb12u8', to: '7.88.1-10+deb12u12' };
+      scenario.world.system('worker-2').pending.push(curl);
+      scenario.say('— a fix for curl comes into the mirror');
+      scenario.commit(request('now', '{ reason: a story, nodes: [worker-2] }'));
+      await scenario.run(2 * hour);
+      tellNodes(scenario);
+      await scenario.run(25 * hour);
+      scenario.commit(request('later', '{ reason: a story, nodes: [worker-2] }'));
+      await scenario.run(2 * hour);
+      tellNodes(scenario);
+      return scenario;
+    },
+  },
+  {
+    name: 'the first node makes the list of versions, and the mirror moves on',
+    tell: async () => {
+      const scenario = cluster();
+      scenario.world.system('worker-1').pending = [...ordinaryUpdates];
+      scenario.commit({
+        ...policy('{ updates: { lock: true }, rollout: { concurrency: 3, soak: 0s, canary: null } }'),
+        ...request('now'),
+      });
+      await scenario.run(hour, (result) => Object.values(result.plan.ledger.runs)[0]?.locks !== undefined);
+      scenario.say('— worker-2 is offered one update more, worker-3 a newer version');
+      scenario.world.system('worker-2').pending.push({ name: 'curl', from: '7.88.1-10', to: '7.88.1-11' });
+      scenario.world.system('worker-3').pending = ordinaryUpdates.map((one) => ({ ...one, to: `${one.to}.1` }));
+      await scenario.run(2 * hour);
+      for (const [system, lock] of Object.entries(scenario.last?.plan.ledger.runs['20260601-120000-now']?.locks ?? {}))
+        scenario.say(`— lock of ${lock.node} for ${system}: ${lock.packages.join(', ')}`);
+      tellNodes(scenario);
       return scenario;
     },
   },
