@@ -14,6 +14,7 @@ import type { PlanInput } from '../../reconciler/plan/input.ts';
 import { bootingNodes, heldNodes, isBeside, isBootRun, isMaintenance } from '../../reconciler/plan/records.ts';
 import { exclusion, selectedNodes } from '../../reconciler/plan/select.ts';
 import { checkBoots } from './boot-invariants.ts';
+import { checkUpdates } from './update-invariants.ts';
 
 /** Throws when a pass broke a promise. */
 export function checkInvariants(input: PlanInput, plan: Plan): void {
@@ -25,6 +26,7 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
   const disturbing = begun.filter((run) => !isBeside(run));
   must(disturbing.length <= 1, `at most one run is under way, found ${disturbing.map((run) => run.id).join(', ')}`);
   checkBoots(input, plan, must);
+  checkUpdates(input, plan, must);
 
   const before = new Map(
     Object.values(input.ledger?.runs ?? {}).flatMap((run) =>

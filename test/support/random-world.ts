@@ -70,6 +70,7 @@ export interface Life {
     readonly pods: number;
   }[];
   readonly nodesPerHour: number | undefined;
+  readonly scansAtOnce: number;
   readonly happenings: readonly (readonly [afterMs: number, happening: Happening])[];
   /** Answers of the API server come in an order that follows from this. */
   readonly disorder: number;
@@ -161,6 +162,17 @@ const policy: fc.Arbitrary<Policy> = fc
       { enabled: true, timeoutMs: 20 * minute, onFailure: 'release' as const },
       { enabled: true, timeoutMs: 2 * hour, onFailure: 'keep' as const },
     ),
+    scan: fc.record({ everyMs: fc.constantFrom(0, 6 * hour, day) }),
+    updates: fc.record({
+      minAgeMs: fc.constantFrom(0, 0, 0, hour, 2 * day),
+      lock: fc.constantFrom(false, false, false, true),
+    }),
+    maxAge: fc.constantFrom(
+      undefined,
+      { afterMs: 3 * day, openRun: false },
+      { afterMs: 3 * day, openRun: true },
+      { afterMs: 10 * day, openRun: true },
+    ),
   })
   .map(({ exclude, rebootWhen, maxPerDay, drain, ...rest }) => {
     const selector = exclude ? parseSelector('topology.kubernetes.io/zone=c') : undefined;
@@ -175,11 +187,13 @@ const policy: fc.Arbitrary<Policy> = fc
 const behaviour: fc.Arbitrary<Partial<NodeBehaviour>> = fc.record(
   {
     pending: fc.constantFrom(0, 1, 7),
+    updates: fc.constantFrom(undefined, {}, { openssl: '1' }, { openssl: '1', bash: '1' }, { openssl: '2', curl: '1' }),
     rebootNeeded: fc.boolean(),
     fail: fc.oneof(
       { weight: 5, arbitrary: fc.constant({}) },
       fc.record(
         {
+          scan: fc.constantFrom('REPO_DNS', 'UNSUPPORTED_OS'),
           download: fc.constantFrom('DISK_FULL_VAR', 'REPO_TIMEOUT', 'UNSUPPORTED_OS', 'PKG_DB_BROKEN'),
           patch: fc.constantFrom(
             'SCRIPT_FAILED',
@@ -298,6 +312,7 @@ export const life: fc.Arbitrary<Life> = fc.record({
     { minLength: 1, maxLength: 6 },
   ),
   nodesPerHour: fc.constantFrom(undefined, undefined, 2),
+  scansAtOnce: fc.integer({ min: 0, max: 2 }),
   happenings: fc.array(fc.tuple(gap, happening), { minLength: 5, maxLength: 40 }),
   disorder: fc.nat(),
 });
@@ -344,7 +359,9 @@ export class Player {
     this.world = new TinyWorld(life.start, aCluster({ policy: life.policy }));
     this.setGate(true);
     for (const hook of ['warm', 'smoke']) this.world.cluster.addHook(hook, { deadlineMs: 15 * minute });
-    this.world.settings = someSettings({ ceilings: { nodesPerHour: life.nodesPerHour } });
+    this.world.settings = someSettings({
+      ceilings: { nodesPerHour: life.nodesPerHour, scansAtOnce: life.scansAtOnce },
+    });
     const random = seeded(life.disorder);
     this.world.turns = () => Math.floor(random() * 6);
     for (const node of life.nodes) {
@@ -477,6 +494,8 @@ export class Player {
       case 'newUpdates':
         for (const one of cluster.machines.values()) {
           one.behaviour.pending += 2;
+          const { updates } = one.behaviour;
+          if (updates) one.behaviour.updates = { ...updates, openssl: String(Number(updates['openssl'] ?? 0) + 1) };
           one.behaviour.rebootNeeded = event.reboot;
         }
         return;
