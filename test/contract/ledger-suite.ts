@@ -179,12 +179,34 @@ export function ledgerContract(name: string, open: () => Promise<LedgerWorld>): 
           '20261206-a': run('20261206-a', 'aaaaaaaaaa', []),
         },
         history: { w1: history('20261206-b') },
+        sightings: { first: { 'debian openssl 3.0.2': [7, 20_000] }, lists: { abc: ['openssl 3.0.2'] } },
       });
       await openLedger(world.transport, { namespace }).save(undefined, document);
       const loaded = await openLedger(world.transport, { namespace }).load();
       expect(plain(loaded)).toEqual(plain(document));
       expect(Object.keys(loaded?.runs ?? {})).toEqual(['20261206-b', '20261206-a']);
       expect(loaded?.runs['20261206-b']?.nodes['w2']?.startedAt).toBeUndefined();
+    });
+
+    it('keeps what scans saw under a key of its own, so that the head stays small', async () => {
+      const namespace = await space();
+      const written: Record<string, unknown>[] = [];
+      const watching: Transport = {
+        ...world.transport,
+        request: (request) => {
+          const { data } = (request.body ?? {}) as { data?: Record<string, unknown> };
+          if (request.method === 'PATCH' && data) written.push(data);
+          return world.transport.request(request);
+        },
+      };
+      const first = fresh();
+      await openLedger(world.transport, { namespace }).save(undefined, first);
+      const ledger = openLedger(watching, { namespace });
+      await ledger.load();
+      const second = { ...first, sightings: { first: { 'debian bash 5.2': [7, 20_000] as const }, lists: {} } };
+      await ledger.save(first, second);
+      expect(written.flatMap((data) => Object.keys(data)).filter((key) => !key.startsWith('_'))).toEqual(['sightings']);
+      expect((await openLedger(world.transport, { namespace }).load())?.sightings).toEqual(second.sightings);
     });
 
     it('writes only what differs', async () => {

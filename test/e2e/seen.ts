@@ -17,6 +17,7 @@ export interface SeenStatus {
     readonly message: string;
     readonly patchedVersion: string;
     readonly lastError: string;
+    readonly pendingUpdates?: number;
   }[];
   readonly runs: readonly (SeenRow & { readonly id: string; readonly counts: Readonly<Record<string, number>> })[];
   readonly requests: readonly (SeenRow & { readonly name: string })[];
@@ -36,6 +37,9 @@ export interface SeenNode {
 /** A Job. */
 export interface SeenJob {
   readonly metadata: { readonly name: string; readonly annotations: Readonly<Record<string, string>> };
+  readonly spec?: {
+    readonly template: { readonly metadata: { readonly annotations: Readonly<Record<string, string>> } };
+  };
   readonly status?: { readonly active?: number; readonly ready?: number };
 }
 

@@ -165,7 +165,7 @@ const policy: fc.Arbitrary<Policy> = fc
     scan: fc.record({ everyMs: fc.constantFrom(0, 6 * hour, day) }),
     updates: fc.record({
       minAgeMs: fc.constantFrom(0, 0, 0, hour, 2 * day),
-      lock: fc.constantFrom(false, false, false, true),
+      lock: fc.boolean(),
     }),
     maxAge: fc.constantFrom(
       undefined,
