@@ -32,6 +32,8 @@ export interface GiteaCall {
 
 export interface GiteaCalls {
   begin(signal: AbortSignal | undefined): GiteaCall;
+  /** Closes idle connections. */
+  end(): Promise<void>;
 }
 
 /** Entries that are asked for at once: what Gitea allows when nobody configured anything else. */
@@ -182,6 +184,7 @@ export function openGiteaCalls(options: ForgeOptions): GiteaCalls {
   }
 
   return {
+    end: () => wire.close(),
     begin(signal) {
       const limit = AbortSignal.timeout(timeouts.callMs);
       const deadline = signal === undefined ? limit : AbortSignal.any([signal, limit]);

@@ -177,3 +177,18 @@ export function everybodyIn(commits: readonly GiteaCommit[]): readonly Contribut
     (email) => accounts.get(email),
   );
 }
+
+/** Who pushed, when an entry of a timeline is a push; the forge keeps the pusher's account, whatever the commits say. */
+export function pusherOf(value: unknown): Contributor | undefined {
+  const fields = fieldsOf(value, 'an entry of a timeline');
+  if (fields['type'] !== 'pull_push') return undefined;
+  const user = fieldsOf(fields['user'], 'who pushed');
+  const account = identityOf(user, 'who pushed');
+  const { email } = user;
+  return {
+    account,
+    name: account.name,
+    email: typeof email === 'string' ? email.toLowerCase() : '',
+    role: 'committer',
+  };
+}

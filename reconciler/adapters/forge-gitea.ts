@@ -1,7 +1,8 @@
 // The Forge port for Gitea and Forgejo: what people said about a change, complete, and what Oakum says to them.
-import type { Change, PullRequest } from '../model/approval.ts';
+import type { Change, Contributor, PullRequest } from '../model/approval.ts';
 import { AdapterError } from '../model/failure.ts';
 import type { Forge } from '../ports.ts';
+import { notUnderstood } from './forge-failure.ts';
 import { openGiteaCalls, projectPath, type GiteaCall } from './forge-gitea-calls.ts';
 import { openGiteaHistory } from './forge-gitea-history.ts';
 import {
@@ -12,6 +13,7 @@ import {
   identityOf,
   numberOf,
   pullOf,
+  pusherOf,
   reviewOf,
   textOf,
   type GiteaPull,
@@ -19,11 +21,15 @@ import {
 import { commentLimit, openGiteaWriting, openOwnAccount } from './forge-gitea-writing.ts';
 import type { ForgeOptions } from './forge-options.ts';
 
+const timeline = { forge: 'Gitea', what: 'read the timeline of a pull request', needs: 'read:issue' };
+/** Of 50 entries each. */
+const mostTimelinePages = 20;
+
 /**
  * Opens a repository of a Gitea or Forgejo, by its REST API and a token. There is no library in between: the clients that are published are
  * generated from one version of the API and lag behind it, and this needs a dozen of its calls.
  */
-export function openGitea(options: ForgeOptions): Forge {
+export function openGitea(options: ForgeOptions): Forge & { end(): Promise<void> } {
   const { branch, log, clock } = options;
   const repository = projectPath(options.project);
   const calls = openGiteaCalls(options);
@@ -78,6 +84,22 @@ export function openGitea(options: ForgeOptions): Forge {
     }
   }
 
+  /**
+   * Who pushed to an open pull request, as far as the forge remembers: this only adds contributors, so it need not be complete. The timeline
+   * tells no length that could be relied on, and a force-push takes older pushes out of it.
+   */
+  async function pushers(call: GiteaCall, number: number): Promise<readonly Contributor[]> {
+    const found: Contributor[] = [];
+    for (let page = 1; page <= mostTimelinePages; page += 1) {
+      const entries = await call.get(`${repository}/issues/${number}/timeline`, { page, limit: 50 });
+      // An empty page is null.
+      if (entries !== null && !Array.isArray(entries)) throw notUnderstood(timeline, 'no list');
+      if (entries === null || entries.length === 0) break;
+      found.push(...entries.flatMap((one) => pusherOf(one) ?? []));
+    }
+    return found;
+  }
+
   async function read(call: GiteaCall, number: number, teams: readonly string[]): Promise<Change> {
     const pull = await pullAt(call, number);
     const commits = (
@@ -86,6 +108,7 @@ export function openGitea(options: ForgeOptions): Forge {
     const reviews = (await call.list(`${repository}/pulls/${number}/reviews`, {}, { hides: true })).flatMap(
       (one) => reviewOf(one) ?? [],
     );
+    const pushed = await pushers(call, number);
     const members: Record<string, readonly string[] | undefined> = {};
     for (const team of new Set(teams)) members[team] = await teamMembers(call, team);
     const again = await pullAt(call, number);
@@ -98,7 +121,7 @@ export function openGitea(options: ForgeOptions): Forge {
         ];
     return {
       pull,
-      contributors: everybodyIn(commits),
+      contributors: distinct([...everybodyIn(commits), ...pushed]),
       reviews,
       teams: members,
       doubts,
@@ -107,6 +130,7 @@ export function openGitea(options: ForgeOptions): Forge {
 
   return {
     kind: 'gitea',
+    end: () => calls.end(),
     commentLimit,
     headRef,
     open: async (signal) => (await openPulls(calls.begin(signal))).map(({ pull }) => pull),
@@ -122,4 +146,11 @@ export function openGitea(options: ForgeOptions): Forge {
 
 function headRef(number: number): string {
   return `refs/pull/${number}/head`;
+}
+
+/** Everybody once for each account, address and role. */
+function distinct(contributors: readonly Contributor[]): readonly Contributor[] {
+  return [
+    ...new Map(contributors.map((one) => [JSON.stringify([one.account?.id, one.email, one.role]), one])).values(),
+  ];
 }

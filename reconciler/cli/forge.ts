@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { realClock } from '../adapters/clock.ts';
+import { openGitea } from '../adapters/forge-gitea.ts';
 import { openGithub } from '../adapters/forge-github.ts';
 import type { ForgeCredentials, ForgeOptions } from '../adapters/forge-options.ts';
 import type { ForgeKind } from '../model/approval.ts';
@@ -96,8 +97,9 @@ export function openForgeFrom(flags: ForgeFlags & GitFlags, log: Log): OpenForge
   switch (kind) {
     case 'github':
       return openGithub(options());
-    case 'gitlab':
     case 'gitea':
+      return openGitea(options());
+    case 'gitlab':
     case 'git':
       throw new UsageError(`--forge ${kind} is not carried out by this version`);
   }

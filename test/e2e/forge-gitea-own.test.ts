@@ -163,6 +163,18 @@ describe('ways around a review', () => {
     expect((await forge.change(found.number, [])).pull.head).toBe(tip);
   });
 
+  it('whoever pushed to it had a hand in it, whatever the commits say', async () => {
+    const { number, branch } = await change();
+    const nobody = { name: 'Nobody', email: 'nobody@elsewhere.example' };
+    const words = { by: bob, author: nobody, committer: nobody };
+    await world.commit(branch, { 'clusters/pushed.yaml': 'by bob, in the name of nobody\n' }, words);
+    const { contributors } = await until('the push is remembered', async () => {
+      const read = await forge.change(number, []);
+      return read.contributors.some(({ account }) => account?.id === bob.id) ? read : undefined;
+    });
+    expect(contributors.find(({ email }) => email === nobody.email)?.account).toBeUndefined();
+  });
+
   it('the approval of an account that was deleted is nobody’s', async () => {
     const { number } = await change();
     const leaver = await world.person('leaver');
@@ -251,6 +263,8 @@ describe('the shapes of answers', () => {
       `${path}/pulls/${number}/commits`,
       `${path}/pulls/${number}/reviews`,
       `${path}/issues/${number}/comments`,
+      `${path}/issues/${number}/timeline`,
+      `${path}/issues/${number}/timeline?page=9`,
     ]) {
       const { body } = await world.gitea.ask('GET', at);
       asked.push({ method: 'GET', path: at.replace(/\?.*/, ''), answer: body });

@@ -55,7 +55,7 @@ function shapesOf(passed: readonly PassedAnswer[]): Shapes {
 export function compareShapes(passed: readonly PassedAnswer[], which: 'record' | 'false'): string[] {
   const shapes = shapesOf(passed);
   if (which === 'record' && (process.env['OAKUM_RECORD'] === '1' || !existsSync(file)))
-    writeFileSync(file, `${JSON.stringify(shapes, undefined, 1)}\n`);
+    writeFileSync(file, `${JSON.stringify(shapes, undefined, 2)}\n`);
   const known = JSON.parse(readFileSync(file, 'utf8')) as Shapes;
   const [narrow, wide] = which === 'record' ? [known, shapes] : [shapes, known];
   return Object.entries(narrow).flatMap(([endpoint, fields]) => {
