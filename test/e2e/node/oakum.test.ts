@@ -37,9 +37,9 @@ afterAll(async () => {
 const version = async (node: RealNode, name: string): Promise<string> =>
   (await node.shell(`dpkg-query -W -f '\${Version}' ${name}`)).stdout;
 
-const rules = (reboot: string): string =>
+const rules = (reboot: string, returnTimeout: string): string =>
   policy({
-    reboot: { when: reboot, returnTimeout: '60s', stableFor: '2s' },
+    reboot: { when: reboot, returnTimeout, stableFor: '2s' },
     drain: { timeout: '2m' },
     rollout: { canary: { nodes: 1, soak: '1s' } },
   });
@@ -52,7 +52,7 @@ describe('Oakum on real nodes', () => {
     const web = { namespace: workNamespace, name: 'web', replicas: 2, image: podImage };
     await startDeployment(stage.plane.admin, { ...web, budget: { maxUnavailable: 1 } });
     const before = await Promise.all([first, second].map((node) => version(node, 'libssl3')));
-    story.commit({ 'clusters/prod/policy.yaml': rules('always'), ...request('now') });
+    story.commit({ 'clusters/prod/policy.yaml': rules('always', '3m'), ...request('now') });
     story.oakum(['--image', podImage, '--reboot-delay', '6s', '--retry-delay', '5s', '--job-start-timeout', '2m']);
     const status = await story.runIs('Succeeded', slowMs);
     expect(status.runs[0]?.counts).toMatchObject({ total: 2, patched: 2, failed: 0 });
@@ -73,7 +73,7 @@ describe('Oakum on real nodes', () => {
   it('keeps a node out whose package fails to configure, names the package, and goes on when it was mended', async () => {
     const install = await publishBrokenPackage(lab.repository);
     expect(await first.shell(install)).toMatchObject({ status: 0 });
-    story.commit({ 'clusters/prod/policy.yaml': rules('ifRequired'), ...request('update') });
+    story.commit({ 'clusters/prod/policy.yaml': rules('ifRequired', '3m'), ...request('update') });
     const status = await story.runIs('Paused', slowMs);
     expect(nodeOf(status, 'real-1')).toMatchObject({ phase: 'Quarantined', reason: 'InstallFailed' });
     expect(nodeOf(status, 'real-1')?.message).toContain(brokenPackage);
@@ -93,7 +93,10 @@ describe('Oakum on real nodes', () => {
 
   it('stops when a node does not come back, and goes on when it is there again', async () => {
     second.stayDown();
-    story.commit(request('restart', { action: 'reboot', nodes: ['real-2'] }));
+    story.commit({
+      'clusters/prod/policy.yaml': rules('ifRequired', '90s'),
+      ...request('restart', { action: 'reboot', nodes: ['real-2'] }),
+    });
     const status = await story.says(
       'the run has stopped',
       (seen) => seen.runs.some((run) => run.state === 'Paused' && run.reason === 'NotRejoined'),
