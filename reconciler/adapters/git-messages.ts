@@ -1,5 +1,6 @@
 // What is said between the thread that works on Git and the one that asks.
 import type { SentFailure } from './git-failure.ts';
+import type { BranchTip, PathEvidence } from './git-evidence.ts';
 import type { Reading } from './git-reading.ts';
 import type { CommitFiles, ReviewProposal } from './git-review.ts';
 
@@ -16,6 +17,9 @@ export type Call =
     }
   | { readonly kind: 'propose'; readonly proposal: ReviewProposal }
   | { readonly kind: 'withdraw'; readonly branch: string }
+  | { readonly kind: 'evidence'; readonly path: string }
+  | { readonly kind: 'blobsAt'; readonly commits: readonly string[]; readonly paths: readonly string[] }
+  | { readonly kind: 'branches'; readonly prefix: string }
   | { readonly kind: 'close' };
 
 /** To the worker: work, or the wish to stop the work under way. */
@@ -38,5 +42,8 @@ export interface Answer {
       }
     | { readonly kind: 'readAt'; readonly files: CommitFiles }
     | { readonly kind: 'withdraw' }
+    | { readonly kind: 'evidence'; readonly evidence: PathEvidence }
+    | { readonly kind: 'blobsAt'; readonly blobs: Readonly<Record<string, readonly (string | undefined)[]>> }
+    | { readonly kind: 'branches'; readonly branches: readonly BranchTip[] }
     | { readonly kind: 'close' };
 }

@@ -55,6 +55,13 @@ export async function refTip(transport: GitTransport, name: string): Promise<str
   return (await refs(transport, name)).find(({ ref }) => ref === name)?.oid;
 }
 
+/** All branches whose name begins so, sorted by name. */
+export async function branchesUnder(transport: GitTransport, prefix: string): Promise<Tip[]> {
+  const found = await refs(transport, heads + prefix);
+  const tips = found.map(({ ref, oid }) => ({ branch: ref.slice(heads.length), oid }));
+  return tips.sort((left, right) => (left.branch < right.branch ? -1 : 1));
+}
+
 /** The tip of a branch as the side that takes pushes sees it, read just before a push; `undefined` when there is no such branch. */
 export async function pushTip(transport: GitTransport, branch: string): Promise<string | undefined> {
   const found = await listServerRefs({

@@ -83,6 +83,8 @@ export function openReview(
   /** A commit under a name that it must have now. */
   async function fetchNamed(commit: string, ref: string): Promise<void> {
     const config = await seed();
+    // On the config branch itself it may be anywhere.
+    if (ref === `refs/heads/${config}`) return await fetchBare(commit);
     const now = await refTip(transport, ref);
     if (now === undefined)
       throw new AdapterError('missing', 'GitRefMissing', `${transport.shown} has no "${ref}" (any more).`);

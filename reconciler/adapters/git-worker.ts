@@ -3,6 +3,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
+import { openEvidence } from './git-evidence.ts';
 import { stopped, toSent } from './git-failure.ts';
 import { openHttpTransport, type GitTransport, type Scope } from './git-http.ts';
 import { lockCache, type CacheLock } from './git-lock.ts';
@@ -69,6 +70,8 @@ const review = openReview(
   scope,
 );
 
+const evidence = openEvidence(reviewStore, configTransport, options.branch);
+
 /** Takes the folder, as soon as no other process has it, and clears out folders of addresses that are not asked for any more. */
 function takeFolder(): void {
   if (lock !== undefined) return;
@@ -102,6 +105,12 @@ async function work(call: Call): Promise<NonNullable<Answer['result']>> {
     case 'withdraw':
       await review.withdraw(call.branch);
       return { kind: 'withdraw' };
+    case 'evidence':
+      return { kind: 'evidence', evidence: await evidence.read(call.path) };
+    case 'blobsAt':
+      return { kind: 'blobsAt', blobs: await evidence.blobsAt(call.commits, call.paths) };
+    case 'branches':
+      return { kind: 'branches', branches: await evidence.branches(call.prefix) };
     case 'close':
       await close();
       return { kind: 'close' };

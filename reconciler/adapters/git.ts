@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AdapterError } from '../model/failure.ts';
 import type { ConfigFile, ConfigSnapshot, Git, ReviewGit, SyncResult } from '../ports.ts';
+import type { BranchTip, PathEvidence } from './git-evidence.ts';
 import { fromSent, publicUrl } from './git-failure.ts';
 import type { Answer, Call, Question } from './git-messages.ts';
 import { completeOptions, type GitOptions } from './git-options.ts';
@@ -16,6 +17,22 @@ const graceMs = 15_000;
 const closeMs = 5_000;
 /** Commits other than the tip that are kept in memory; they share the files that are the same. */
 const keptCommits = 16;
+
+/** What the history of the config branch says: what approvals without a forge are read from. Throws AdapterError only. */
+export interface GitHistory {
+  /** Who brought a path to the branch as it is there now, with the approval files of its cluster. */
+  evidence(path: string, signal?: AbortSignal): Promise<PathEvidence>;
+  /** Object ids of paths in commits that an evidence named. */
+  blobsAt(
+    commits: readonly string[],
+    paths: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<Readonly<Record<string, readonly (string | undefined)[]>>>;
+  /** Branches whose name begins so, with their tips. */
+  branches(prefix: string, signal?: AbortSignal): Promise<readonly BranchTip[]>;
+  /** Whether this very process made a commit as a proposal: its author is Oakum, which a name in a commit never proves. */
+  proposed(commit: string): boolean;
+}
 
 interface Waiting {
   readonly id: number;
@@ -48,7 +65,7 @@ function warnOfPlainText(options: GitOptions): void {
 }
 
 /** Opens the port. Nothing is read before the first call. */
-export function openGit(options: GitOptions): Git & ReviewGit {
+export function openGit(options: GitOptions): Git & ReviewGit & GitHistory {
   const complete = completeOptions(options);
   const folder = path.resolve(complete.cacheDir);
   let worker: Worker | undefined;
@@ -65,6 +82,8 @@ export function openGit(options: GitOptions): Git & ReviewGit {
   let snapshot: ConfigSnapshot | undefined;
   /** Other commits that were read, the one used last at the end. */
   const others = new Map<string, ConfigSnapshot>();
+
+  const proposals = new Set<string>();
 
   function lose(dead: Worker, why: string): void {
     if (worker !== dead) return;
@@ -208,12 +227,29 @@ export function openGit(options: GitOptions): Git & ReviewGit {
     async propose(proposal, signal) {
       const result = await ask({ kind: 'propose', proposal }, signal);
       if (result.kind !== 'propose') throw lostPlace();
+      proposals.add(result.result.commit);
       return result.result;
     },
     async withdraw(branch, signal) {
       const result = await ask({ kind: 'withdraw', branch }, signal);
       if (result.kind !== 'withdraw') throw lostPlace();
     },
+    async evidence(path, signal) {
+      const result = await ask({ kind: 'evidence', path }, signal);
+      if (result.kind !== 'evidence') throw lostPlace();
+      return result.evidence;
+    },
+    async blobsAt(commits, paths, signal) {
+      const result = await ask({ kind: 'blobsAt', commits, paths }, signal);
+      if (result.kind !== 'blobsAt') throw lostPlace();
+      return result.blobs;
+    },
+    async branches(prefix, signal) {
+      const result = await ask({ kind: 'branches', prefix }, signal);
+      if (result.kind !== 'branches') throw lostPlace();
+      return result.branches;
+    },
+    proposed: (commit) => proposals.has(commit),
     async close() {
       if (closed) return;
       closed = true;

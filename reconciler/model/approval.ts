@@ -69,6 +69,10 @@ export interface Change {
   readonly reviews: readonly Review[];
   /** Ids of the members of each team that was asked for, by the name in `approvers`; undefined: the team cannot be read, or is gone. */
   readonly teams: Readonly<Record<string, readonly string[] | undefined>>;
+  /**
+   * Nothing proves who wrote the commits (plain Git, unsigned): any one of the reviewers may be the author, so one more approval is needed.
+   */
+  readonly unproven?: boolean;
   /** Why the reviews cannot be believed as they stand (a setting of the forge): a sentence each. Any makes the judgement `unverifiable`. */
   readonly doubts: readonly string[];
 }

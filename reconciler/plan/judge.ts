@@ -51,14 +51,19 @@ export function judgeChange(change: Change, rule: ApprovalRule): Judgement {
     if (why !== undefined) passed.push(`${review.by.name} ${why}`);
     else by.push({ id: review.by.id, name: review.by.name, review: review.id, at: review.at });
   }
-  if (by.length >= rule.minApprovals) return { kind: 'approved', by };
+  const wanted = rule.minApprovals + (change.unproven === true ? 1 : 0);
+  if (by.length >= wanted) return { kind: 'approved', by };
   if (lost.length > 0)
     return { kind: 'unverifiable', message: `the members of ${lost.join(', ')} cannot be read from the forge` };
   const not = passed.length > 0 ? `; not counted: ${passed.slice(0, 5).join(', ')}` : '';
   return {
     kind: 'waiting',
-    message: `${by.length} of ${rule.minApprovals} approvals of ${pull.head.slice(0, 10)} by ${rule.approvers.slice(0, 5).join(', ')}${not}`,
+    message: `${by.length} of ${wanted} approvals of ${pull.head.slice(0, 10)} by ${rule.approvers.slice(0, 5).join(', ')}${not}${moreNeeded(change)}`,
   };
+}
+
+function moreNeeded(change: Change): string {
+  return change.unproven === true ? '; one more than usual, because no signature proves who wrote the commits' : '';
 }
 
 /** The teams among the approvers, as they are asked for. */

@@ -1,7 +1,7 @@
 // What the contract tests of the Git adapter share: a server, an adapter on it, and what either leaves behind.
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import { openGit } from '../../reconciler/adapters/git.ts';
+import { openGit, type GitHistory } from '../../reconciler/adapters/git.ts';
 import type { GitOptions } from '../../reconciler/adapters/git-options.ts';
 import { AdapterError } from '../../reconciler/model/failure.ts';
 import type { ConfigSnapshot, Git, ReviewGit, SyncResult } from '../../reconciler/ports.ts';
@@ -25,7 +25,7 @@ export function adapter(
   to: Pick<GitServer, 'url' | 'folder'>,
   changes: Partial<GitOptions> = {},
   heard: HeardLog = { lines: [] },
-): Git & ReviewGit {
+): Git & ReviewGit & GitHistory {
   const say = (fields: Record<string, unknown>, message: string): void =>
     void heard.lines.push(`${JSON.stringify(fields)} ${message}`);
   const port = openGit({

@@ -11,7 +11,12 @@ export interface SigningPlace {
   readonly repository: string;
   /** allowed_signers as git is told to use it. */
   readonly allowedSigners: string;
-  run(program: string, words: readonly string[], input?: string | Buffer): Buffer;
+  run(
+    program: string,
+    words: readonly string[],
+    input?: string | Buffer,
+    more?: Readonly<Record<string, string>>,
+  ): Buffer;
   git(words: readonly string[], input?: string | Buffer): string;
   /** Makes an SSH key; tells the line of its public part (`type base64`). */
   sshKey(name: string, type: readonly string[]): string;
@@ -53,8 +58,14 @@ export function openSigningPlace(): SigningPlace {
   const allowedSigners = path.join(folder, 'allowed_signers');
   fs.writeFileSync(allowedSigners, '');
   const env = { ...gitEnvironment, HOME: folder, GNUPGHOME: home, TZ: 'UTC' };
-  const run = (program: string, words: readonly string[], input?: string | Buffer): Buffer =>
-    execFileSync(program, words, { cwd: folder, env, input: input ?? '', stdio: ['pipe', 'pipe', 'pipe'] });
+  const run: SigningPlace['run'] = (program, words, input = '', more = {}) =>
+    execFileSync(program, words, {
+      cwd: folder,
+      env: { ...env, ...more },
+      input,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      timeout: 60_000,
+    });
   run('git', ['init', '--quiet', '--bare', '-b', 'main', repository]);
   const git = (words: readonly string[], input?: string | Buffer): string =>
     run('git', ['-C', repository, ...words], input)
