@@ -92,7 +92,7 @@ function inClusters(rest: readonly string[]): Place {
       `a cluster is a folder with files in it; put the policy into clusters/${name}/policy.yaml`,
     );
   }
-  if (deeper.length > 0 || ['requests', 'runs', 'manifests'].includes(file))
+  if (deeper.length > 0 || ['requests', 'runs', 'approvals', 'manifests'].includes(file))
     return inClusterFolder(owner, file, deeper);
   switch (file) {
     case 'cluster.yaml':
@@ -130,6 +130,11 @@ function inClusterFolder(owner: Owner, folder: string, rest: readonly string[]):
       if (deeper.length > 0) return notRead(owner, 'approved runs are files directly in runs/, named <run>.yaml');
       return named(file, /^(.+)\.ya?ml$/i.exec(file)?.[1] ?? file, owner, 'PatchRun');
     }
+    // Read from the history by whoever verifies approvals without a forge; what it says is no wish.
+    case 'approvals':
+      return file !== undefined && deeper.length === 0 && file.endsWith('.yaml')
+        ? other
+        : notRead(owner, 'approvals are files directly in approvals/, named <name>.yaml');
     default:
       return notRead(owner, `a cluster's folder has no folder "${folder}"; requests go into requests/`);
   }
