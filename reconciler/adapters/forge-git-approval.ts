@@ -1,5 +1,6 @@
 // One approval file (`clusters/<cluster>/approvals/<name>.yaml`): what its writer saw and agrees to, by content.
 import { parseDocument } from 'yaml';
+import { apiVersion } from '../model/names.ts';
 
 /** What an approval file says. */
 export interface WrittenApproval {
@@ -22,8 +23,8 @@ export function readApproval(text: string): WrittenApproval | string {
     return 'it uses aliases';
   }
   const object = fields(value, ['apiVersion', 'kind', 'metadata', 'spec']);
-  if (object?.['apiVersion'] !== 'oakum.dev/v1alpha1' || object['kind'] !== 'PatchApproval')
-    return 'it is not a PatchApproval of oakum.dev/v1alpha1';
+  if (object?.['apiVersion'] !== apiVersion || object['kind'] !== 'PatchApproval')
+    return `it is not a PatchApproval of ${apiVersion}`;
   const spec = fields(object['spec'], ['approver', 'expires', 'files']);
   const written = fields(spec?.['files'], undefined);
   if (spec === undefined || written === undefined) return 'spec holds approver, expires and files, nothing else';
