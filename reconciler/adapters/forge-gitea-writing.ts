@@ -100,8 +100,13 @@ export function openGiteaWriting(options: {
       const [oldest, ...younger] = await openFrom(call, branch);
       if (oldest === undefined)
         throw new AdapterError('conflict', 'ForgeConflict', `The pull request from ${branch} was closed at once.`);
-      for (const { pull } of younger)
-        await call.send('PATCH', `${repository}/pulls/${pull.number}`, { state: 'closed' });
+      for (const { pull } of younger) {
+        const path = `${repository}/pulls/${pull.number}`;
+        await call.send('PATCH', path, { state: 'closed' }).catch(async (error: unknown) => {
+          // The other one closes it in this very moment, and one of us is turned away (500).
+          if (pullOf(await call.get(path)).pull.state === 'open') throw error;
+        });
+      }
       return update(call, oldest, title, text);
     },
 

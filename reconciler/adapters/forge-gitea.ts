@@ -108,7 +108,9 @@ export function openGitea(options: ForgeOptions): Forge & { end(): Promise<void>
     const reviews = (await call.list(`${repository}/pulls/${number}/reviews`, {}, { hides: true })).flatMap(
       (one) => reviewOf(one) ?? [],
     );
-    const pushed = await pushers(call, number);
+    const authors = everybodyIn(commits);
+    const known = new Set(authors.map(({ account }) => account?.id));
+    const pushed = (await pushers(call, number)).filter((one) => !known.has(one.account?.id));
     const members: Record<string, readonly string[] | undefined> = {};
     for (const team of new Set(teams)) members[team] = await teamMembers(call, team);
     const again = await pullAt(call, number);
@@ -121,7 +123,7 @@ export function openGitea(options: ForgeOptions): Forge & { end(): Promise<void>
         ];
     return {
       pull,
-      contributors: distinct([...everybodyIn(commits), ...pushed]),
+      contributors: distinct([...authors, ...pushed]),
       reviews,
       teams: members,
       doubts,

@@ -191,7 +191,7 @@ describe('ways around a review', () => {
 describe('rights', () => {
   it('a token without a scope is told which one is missing', async () => {
     const { number, head } = await change();
-    const { token } = await world.gitea.account('poor', ['read:repository']);
+    const { token } = await world.gitea.account('poor', ['read:repository', 'read:issue']);
     await world.gitea.ask('PUT', `/repos/${world.project}/collaborators/poor`, { body: { permission: 'write' } });
     const poor = openAs(token);
     expect((await poor.change(number, ['@acme/writers'])).teams).toEqual({ '@acme/writers': undefined });
