@@ -107,14 +107,13 @@ function afterDownload(next: NodeRecord, download: PatchResult, context: StepCon
       };
     }
     if (cordonIsOurs(context.node)) {
-      // It was quarantined and somebody has repaired it: it is proven before it takes pods again.
-      return {
-        record: {
-          ...enterJobPhase(next, 'Verifying', now, 'nothing is pending; it is verified before its quarantine ends'),
-          cordoned: true,
-        },
-        actions: [],
-      };
+      // It was quarantined and somebody has repaired it: it is proven before it takes pods again. A package that is unpacked and not configured
+      // is not pending any more, and only the patch repairs the database.
+      const repair = installs(run) && download.warnings.some((warning) => warning.startsWith('PackageDatabase:'));
+      const entered = repair
+        ? enterJobPhase(next, 'Patching', now, 'nothing is pending, but the package database must be repaired')
+        : enterJobPhase(next, 'Verifying', now, 'nothing is pending; it is verified before its quarantine ends');
+      return { record: { ...entered, cordoned: true }, actions: [] };
     }
     return {
       record: atEnd(

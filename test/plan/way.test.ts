@@ -317,6 +317,21 @@ describe('somebody else', () => {
     expect(world.cluster.machine('worker-1').view.unschedulable).toBe(false);
   });
 
+  it('mends a package that is half configured and asks again: it is repaired by a patch, though nothing is pending', async () => {
+    const world = worldWith({ fail: { patch: 'SCRIPT_FAILED' } });
+    await world.run(hour);
+    const before = world.cluster.attemptsOf('patch').length;
+    const { behaviour } = world.cluster.machine('worker-1');
+    behaviour.fail = {};
+    behaviour.pending = 0;
+    behaviour.warnings = ['PackageDatabase: nginx is not completely installed (iF) (the patch repairs it first)'];
+    world.change({ requests: [aRequest('now'), aRequest('again')] });
+    await world.run(hour);
+    expect(world.cluster.attemptsOf('patch').length).toBe(before + 1);
+    expect(world.runs().at(-1)?.nodes['worker-1']?.phase).toBe('Patched');
+    expect(world.cluster.machine('worker-1').view.unschedulable).toBe(false);
+  });
+
   it('takes the run label away while the run is under way: the node is patched again', async () => {
     const world = worldWith({});
     world.cluster.addNode('worker-2', { behaviour: { jobMs: 600_000 } });

@@ -95,7 +95,10 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
       const record = begun.map((run) => run.nodes[action.node]).find((one) => one && isUnderWay(one.phase));
       const step = action.manifest.metadata.labels['oakum.dev/step'];
       if (step === 'patch')
-        must((record?.download?.pending ?? 0) > 0, `${action.node} is patched although nothing is pending`);
+        must(
+          (record?.download?.pending ?? 0) > 0 || (record?.download?.warnings.length ?? 0) > 0,
+          `${action.node} is patched although nothing is pending and nothing is half configured`,
+        );
       if (step === 'reboot')
         must(
           begun.some((run) => run.action === 'reboot' || run.spec.policy.reboot.when !== 'never'),

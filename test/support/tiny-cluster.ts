@@ -43,6 +43,8 @@ export interface NodeBehaviour {
   lostResults: number;
   /** Codes that the patch mode gives once each, first one first, before it works (or fails as `fail` says). */
   patchAnswers: string[];
+  /** What the script warns of, until a patch has ended well. */
+  warnings: string[];
   /** The pod of the Job does not start, this many times. */
   stuckJobs: number;
   jobMs: number;
@@ -146,6 +148,7 @@ export class TinyCluster implements Cluster {
         staysDown: false,
         lostResults: 0,
         patchAnswers: [],
+        warnings: [],
         stuckJobs: 0,
         jobMs: 5_000,
         rebootMs: 30_000,
@@ -479,6 +482,7 @@ export class TinyCluster implements Cluster {
     }
     if (code === undefined && step === 'reboot' && job.env.get('OSP_EXPECT_BOOT_ID') === machine.view.bootId)
       this.reboot(job.view.nodeName, machine);
+    if (code === undefined && step === 'patch') behaviour.warnings = [];
     const state = { os: 'debian', osv: '12.15', kernel: machine.view.kernel, boot: machine.view.bootId };
     const result = {
       v: 1,
@@ -511,6 +515,7 @@ export class TinyCluster implements Cluster {
         why: machine.rebootRequired ? ['kernel'] : [],
         state: step === 'reboot' ? 'scheduled' : 'none',
       },
+      ...(behaviour.warnings.length > 0 ? { warn: behaviour.warnings } : {}),
       t: { start: '2026-01-01T00:00:00Z' },
     };
     job.view = {
