@@ -57,6 +57,8 @@ export interface PublishResult {
   readonly changed: boolean;
   /** How many pushes it took (0 when nothing changed). */
   readonly attempts: number;
+  /** A commit at the tip that no Oakum has written. */
+  readonly foreign?: string;
 }
 
 /** The config repository and the status branch. All methods throw {@link AdapterError} and nothing else. */

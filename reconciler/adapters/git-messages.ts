@@ -33,7 +33,12 @@ export interface Answer {
     | { readonly kind: 'sync'; readonly reading: Reading }
     | {
         readonly kind: 'publish' | 'propose';
-        readonly result: { readonly commit: string; readonly changed: boolean; readonly attempts: number };
+        readonly result: {
+          readonly commit: string;
+          readonly changed: boolean;
+          readonly attempts: number;
+          readonly foreign?: string;
+        };
       }
     | {
         readonly kind: 'readStatus';

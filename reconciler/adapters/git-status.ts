@@ -12,7 +12,10 @@ import type { GitStore } from './git-store.ts';
 import { readCommit } from './git-trees.ts';
 
 export interface StatusWriter {
-  publish(files: FileTexts, message: string): Promise<{ commit: string; changed: boolean; attempts: number }>;
+  publish(
+    files: FileTexts,
+    message: string,
+  ): Promise<{ commit: string; changed: boolean; attempts: number; foreign?: string }>;
   read(prefix: string): Promise<{ commit: string | undefined; files: ReadonlyMap<string, string> }>;
 }
 
@@ -63,7 +66,15 @@ export function openStatus(
     return undefined;
   }
 
+  /** True for a commit without the trailer that every commit of ours has: somebody else writes on this branch. */
+  function isForeign(commit: string): boolean {
+    return !readCommit(store.packs, commit)
+      .message.split('\n')
+      .some((line) => line.startsWith('Batch-Id: '));
+  }
+
   async function publish(files: FileTexts, message: string) {
+    let foreign: { readonly foreign?: string } = {};
     const change = plant(files);
     const trailer = `Batch-Id: ${crypto.randomUUID()}`;
     let uncertain = false;
@@ -73,15 +84,16 @@ export function openStatus(
       const tip = advertised === undefined ? undefined : await have(advertised);
       if (tip !== undefined && uncertain) {
         const arrived = findBatch(tip, trailer);
-        if (arrived !== undefined) return { commit: arrived, changed: true, attempts };
+        if (arrived !== undefined) return { commit: arrived, changed: true, attempts, ...foreign };
       }
       await store.open();
+      if (tip !== undefined && isForeign(tip)) foreign = { foreign: tip };
       const fresh = collectObjects();
       const old = tip === undefined ? undefined : readCommit(store.packs, tip).tree;
       const grown = grow(store.packs, old, change, fresh);
-      if (grown === old) return { commit: tip ?? '', changed: false, attempts };
+      if (grown === old) return { commit: tip ?? '', changed: false, attempts, ...foreign };
       const tree = grown ?? fresh.add('tree', Buffer.alloc(0));
-      if (tree === old) return { commit: tip ?? '', changed: false, attempts };
+      if (tree === old) return { commit: tip ?? '', changed: false, attempts, ...foreign };
       const commit = fresh.add('commit', commitText(tree, tip, author, Date.now(), withTrailer(message, trailer)));
       const built = buildPack(fresh.objects);
       attempts++;
@@ -89,7 +101,7 @@ export function openStatus(
         const outcome = await push(transport, branch, tip, commit, built.pack);
         if (outcome.kind === 'accepted') {
           store.keep(branch, commit, built);
-          return { commit, changed: true, attempts };
+          return { commit, changed: true, attempts, ...foreign };
         }
         lastRefusal = outcome.said;
       } catch (error) {

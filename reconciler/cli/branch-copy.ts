@@ -67,6 +67,11 @@ export class BranchCopy {
     for (const path of this.paths(folder)) if (!path.startsWith(`${folder}runs/`)) this.files.delete(path);
   }
 
+  /** Pages may not be what was sent: all but archives of runs, which this process may not be able to write again. */
+  forgetPages(): void {
+    for (const path of [...this.files.keys()]) if (!/^clusters\/[^/]+\/runs\//.test(path)) this.files.delete(path);
+  }
+
   /** A cluster's document as the branch had it. */
   document(cluster: string): StatusDocument | undefined {
     return this.documents.get(cluster);

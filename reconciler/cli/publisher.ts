@@ -69,6 +69,8 @@ class StatusPublisher implements Publisher {
   private lastPublished: number | undefined;
   private lastError: string | undefined;
   private opened = false;
+  /** The last commit of somebody else that was told of. */
+  private foreign: string | undefined;
   private closed = false;
   private worker: Promise<void> | undefined;
   private wake = new AbortController();
@@ -174,8 +176,12 @@ class StatusPublisher implements Publisher {
       batch = collectBatch(this.desks, this.copy, this.writesFleet() ? this.fleetFacts() : undefined);
       if (batch.files.size > 0) {
         this.pushedAt = clock.now();
-        const { changed, attempts } = await git.publish({ files: batch.files, message: commitMessage(batch.docs) });
+        const { changed, attempts, foreign } = await git.publish({
+          files: batch.files,
+          message: commitMessage(batch.docs),
+        });
         this.copy.note(batch.files);
+        if (foreign !== undefined && foreign !== this.foreign) this.writeAgain(foreign);
         onPublish?.({ ok: true, changed, attempts, files: batch.files.size });
       }
       this.failures = 0;
@@ -186,6 +192,18 @@ class StatusPublisher implements Publisher {
       return;
     }
     await this.tellArchived(batch.runs);
+  }
+
+  /** Somebody else wrote on the branch, perhaps over our pages: they are all written again. Nothing was decided from them meanwhile. */
+  private writeAgain(foreign: string): void {
+    this.foreign = foreign;
+    this.copy.forgetPages();
+    this.dirty = true;
+    this.dueAt = this.options.clock.now() + collectMs;
+    this.options.log.warn(
+      { code: 'ForeignWriter', commit: foreign },
+      'somebody else wrote on the status branch; our pages are written again',
+    );
   }
 
   /** An archive counts as kept only when the remote has it. */
