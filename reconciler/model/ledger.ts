@@ -180,7 +180,7 @@ export interface NodeRecord {
   readonly patch: PatchResult | undefined;
   /** The run label is on the node; when it disappears afterwards, a person has reset the node. */
   readonly marked: boolean;
-  /** Packages that are left out because the policy's `updates.minAge` has not passed for them; absent: not judged yet. */
+  /** Packages that are left out: `updates.minAge` has not passed for them, or they were not shown when the run was approved; absent: not judged yet. */
   readonly young?: readonly string[] | undefined;
   /** Kind of system (distribution, release, architecture): nodes of one kind share exact versions. */
   readonly system?: string;

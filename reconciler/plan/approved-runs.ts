@@ -8,6 +8,7 @@ import { slotSince } from '../model/schedule.ts';
 import { judgeFile, needsReview, questionAbout, requestNeedsReview, type Verdict } from './approval.ts';
 import { unagreedFiles } from './approved-commit.ts';
 import type { PlanInput } from './input.ts';
+import type { NodeView } from '../model/observed.ts';
 import { isBeside } from './records.ts';
 import { withReason } from './runs.ts';
 import { selectedNodes } from './select.ts';
@@ -88,7 +89,7 @@ function judgeRun(run: RunRecord, ledger: LedgerDocument, input: PlanInput): Run
   }
   const { approval: _void, ...bare } = run;
   const { reason, message } = verdict.hold;
-  const current = proposedAnew(bare, input);
+  const current = proposedAnew(bare, ledger, input);
   if (run.state !== 'AwaitingApproval' || run.approval !== undefined)
     return { ...current, state: 'AwaitingApproval', reason, message, since: now };
   const told = withReason(current, reason, message, now);
@@ -98,6 +99,15 @@ function judgeRun(run: RunRecord, ledger: LedgerDocument, input: PlanInput): Run
 /** Undefined for a run whose approval is not asked about here. */
 function verdictOn(run: RunRecord, ledger: LedgerDocument, input: PlanInput): Verdict | undefined {
   const proposed = input.desired?.runs.find((one) => one.name === run.id);
+  if (proposed && run.proposal && !covers(run.proposal, proposed.ceiling))
+    return {
+      kind: 'held',
+      hold: {
+        reason: 'ApprovalOutdated',
+        message: `${proposed.file} allows more than was proposed; it is proposed anew`,
+        until: undefined,
+      },
+    };
   if (proposed && proposed.digest === run.digest)
     return judgeFile({ path: proposed.file, oid: proposed.oid }, proposed.ceiling, ledger, input);
   for (const trigger of run.triggers) {
@@ -116,34 +126,48 @@ function verdictOn(run: RunRecord, ledger: LedgerDocument, input: PlanInput): Ve
 }
 
 /** What is proposed follows the policy until it is approved, and its ceiling grows with the cluster. */
-function proposedAnew(run: RunRecord, input: PlanInput): RunRecord {
+function proposedAnew(run: RunRecord, ledger: LedgerDocument, input: PlanInput): RunRecord {
   const policy = input.desired?.policy;
   const spec = policy && canonical(policy) !== canonical(run.spec.policy) ? { ...run.spec, policy } : run.spec;
   const renewed = spec === run.spec ? run : { ...run, spec, digest: runDigest(run.action, spec) };
-  const wanted = ceilingOf(renewed, input);
+  const wanted = ceilingOf(renewed, ledger, input);
   const before = run.proposal;
   const proposal = before && covers(before, wanted) ? before : grown(before, wanted);
   return proposal === before && renewed === run ? run : { ...renewed, proposal };
 }
 
 /** What the run would do at the most, as far as it is known now. */
-function ceilingOf(run: RunRecord, input: PlanInput): Ceiling {
+function ceilingOf(run: RunRecord, ledger: LedgerDocument, input: PlanInput): Ceiling {
   const nodes = selectedNodes(run, input.observed.nodes);
   return {
     nodes: nodes.length,
-    packages: undefined,
+    packages: run.action === 'reboot' ? [] : packagesOf(nodes, ledger),
     reboots: run.action === 'patch' && run.spec.policy.reboot.when === 'never' ? 0 : nodes.length,
     force: run.spec.policy.drain.force || run.spec.policy.drain.onTimeout === 'force',
   };
 }
 
+/** Names of everything that is pending on these nodes; undefined when one of them has not told: then the policy's scope is the limit. */
+function packagesOf(nodes: readonly NodeView[], ledger: LedgerDocument): string[] | undefined {
+  const names = new Set<string>();
+  for (const { name, uid } of nodes) {
+    const history = ledger.history[name];
+    const pending = history?.uid === uid ? history.pending : undefined;
+    const list = pending?.list === undefined ? undefined : ledger.sightings?.lists[pending.list];
+    if (pending === undefined || (pending.count > 0 && list === undefined)) return undefined;
+    for (const line of list ?? []) names.add((line.split(' ')[0] ?? line).split(':')[0] ?? line);
+  }
+  return [...names].sort();
+}
+
+/** Whether nothing that is wanted goes beyond the ceiling; a ceiling without a list of packages covers any list. */
 function covers(ceiling: Ceiling, wanted: Ceiling): boolean {
   return (
     ceiling.nodes >= wanted.nodes &&
     ceiling.reboots >= wanted.reboots &&
-    ceiling.force === wanted.force &&
-    (ceiling.packages === undefined) === (wanted.packages === undefined) &&
-    (wanted.packages ?? []).every((name) => ceiling.packages?.includes(name))
+    (ceiling.force || !wanted.force) &&
+    (ceiling.packages === undefined ||
+      (wanted.packages !== undefined && wanted.packages.every((name) => ceiling.packages?.includes(name))))
   );
 }
 
@@ -151,9 +175,10 @@ function grown(before: Ceiling | undefined, wanted: Ceiling): Ceiling {
   if (!before) return wanted;
   return {
     nodes: Math.max(before.nodes, wanted.nodes),
-    packages: wanted.packages && [...new Set([...(before.packages ?? []), ...wanted.packages])].sort(),
+    // What was never listed cannot be narrowed without voiding an approval.
+    packages: before.packages && wanted.packages && [...new Set([...before.packages, ...wanted.packages])].sort(),
     reboots: Math.max(before.reboots, wanted.reboots),
-    force: wanted.force,
+    force: before.force || wanted.force,
   };
 }
 

@@ -1,7 +1,7 @@
 // The ceiling of an approval: never more nodes, and no other packages, than were shown to those who approved.
 import type { NodeRecord, RunRecord } from '../model/ledger.ts';
-import type { PatchResult } from '../model/patch-result.ts';
 import type { Hold } from '../model/reason.ts';
+import { excludeName, type Update } from './first-seen.ts';
 
 /** How many further nodes the approval allows to begin; infinite without a ceiling. A node that was not touched takes no place. */
 export function nodesLeft(run: RunRecord): number {
@@ -24,16 +24,15 @@ export function beyondCeiling(run: RunRecord): Hold {
   };
 }
 
-/** The packages that would be changed and were not shown when the run was approved, as a sentence; undefined when there are none. */
-export function packagesBeyond(run: RunRecord, download: PatchResult): string | undefined {
+/** Updates of packages that were not shown when the run was approved: they are left out. None without a ceiling for packages. */
+export function notShown(run: RunRecord, updates: readonly Update[]): Update[] {
   const allowed = run.approval?.ceiling?.packages;
-  if (allowed === undefined || download.left === 0) return undefined;
-  if (download.packages === undefined)
-    return `the list of ${download.left} packages is too long to be compared with what was approved`;
+  if (allowed === undefined) return [];
   const known = new Set(allowed);
-  const names = download.packages.map((line) => line.split(' ')[0] ?? line);
-  const other = names.filter((name) => !known.has(name)).sort();
-  if (other.length === 0) return undefined;
-  const more = other.length > 5 ? ` and ${other.length - 5} more` : '';
-  return `not among the packages that were approved: ${other.slice(0, 5).join(', ')}${more}`;
+  return updates.filter((update) => !known.has(excludeName(update)));
+}
+
+/** The run may change only packages that were shown. */
+export function limitsPackages(run: RunRecord): boolean {
+  return run.approval?.ceiling?.packages !== undefined;
 }

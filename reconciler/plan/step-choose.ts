@@ -1,7 +1,8 @@
-// What a run may install on a node: not what is too young (`updates.minAge`), and with a lock only what the lock names.
+// What a run may install on a node: not what is too young (`updates.minAge`) or was not approved, and with a lock only what the lock names.
 import { spellDuration } from '../model/duration.ts';
-import type { NodeRecord } from '../model/ledger.ts';
+import type { NodeRecord, RunRecord } from '../model/ledger.ts';
 import type { PatchResult } from '../model/patch-result.ts';
+import { limitsPackages, notShown } from './ceiling.ts';
 import { excludeName, spell, updatesOf, youngOnes, type Update } from './first-seen.ts';
 import { lockFor } from './lock.ts';
 import { atEnd, installs } from './records.ts';
@@ -23,7 +24,8 @@ export function brokenLock(context: StepContext): StepResult | undefined {
 }
 
 function judgesAge({ run, record }: StepContext): boolean {
-  return installs(run) && run.spec.policy.updates.minAgeMs > 0 && lockFor(run, record) === undefined;
+  const judged = run.spec.policy.updates.minAgeMs > 0 || limitsPackages(run);
+  return installs(run) && judged && lockFor(run, record) === undefined;
 }
 
 /** After the look: the young ones are known, and the download leaves them out. */
@@ -53,7 +55,7 @@ export function tooYoung(context: StepContext, result: PatchResult): StepResult 
   const fresh = young.filter((update) => !left.has(excludeName(update)));
   if (fresh.length === 0) return undefined;
   const { minAgeMs } = run.spec.policy.updates;
-  const message = `${fresh.map(spell).slice(0, 5).join(', ')} came in since the node was looked at, and updates must be known for ${spellDuration(minAgeMs)} (updates.minAge)`;
+  const message = `${fresh.map(spell).slice(0, 5).join(', ')} came in since the node was looked at, and ${minAgeMs > 0 ? `updates must be known for ${spellDuration(minAgeMs)} (updates.minAge)` : 'only what was approved is installed'}`;
   if (record.tries >= mostTries)
     return {
       record: atEnd(known, 'Failed', now, 'PlanRefused', `${message}; the repository does not settle`),
@@ -64,7 +66,10 @@ export function tooYoung(context: StepContext, result: PatchResult): StepResult 
 
 function youngIn({ run, sightings, now }: StepContext, result: PatchResult): Update[] | undefined {
   const updates = updatesOf(result);
-  return updates && youngOnes(sightings, result.os, updates, run.spec.policy.updates.minAgeMs, now);
+  if (!updates) return undefined;
+  const { minAgeMs } = run.spec.policy.updates;
+  const young = minAgeMs > 0 ? youngOnes(sightings, result.os, updates, minAgeMs, now) : [];
+  return [...young, ...notShown(run, updates)];
 }
 
 function namesOf(updates: readonly Update[]): string[] {
@@ -72,15 +77,16 @@ function namesOf(updates: readonly Update[]): string[] {
 }
 
 function unknown({ now }: StepContext, record: NodeRecord, result: PatchResult): StepResult {
-  const message = `${result.pending} updates are pending and their list does not fit into the result, so their age is not known (updates.minAge)`;
+  const message = `${result.pending} updates are pending and their list does not fit into the result, so it is not known whether they are old enough (updates.minAge) and were approved`;
   return { record: atEnd(record, 'Failed', now, 'PackageListUnknown', message), actions: [] };
 }
 
 /** What stays pending on the node and why, for people. */
-export function keptText(record: NodeRecord, result: PatchResult): string {
+export function keptText(run: RunRecord, record: NodeRecord, result: PatchResult): string {
   const young = new Set(record.young);
-  const told = result.kept.map(([name, why]) =>
-    young.has(name.split(':')[0] ?? name) ? `${name}: younger than updates.minAge` : `${name}: ${why}`,
+  const why = limitsPackages(run) ? 'not approved, or younger than updates.minAge' : 'younger than updates.minAge';
+  const told = result.kept.map(([name, reason]) =>
+    young.has(name.split(':')[0] ?? name) ? `${name}: ${why}` : `${name}: ${reason}`,
   );
   return told.join(', ') || 'kept';
 }

@@ -2,7 +2,6 @@
 import type { NodeRecord, RunRecord } from '../model/ledger.ts';
 import { assertNever } from '../model/failure.ts';
 import { meaningOf, type PatchResult } from '../model/patch-result.ts';
-import { packagesBeyond } from './ceiling.ts';
 import { callHooks, nextHook } from './hooks.ts';
 import { atEnd, enter, waiting, installs } from './records.ts';
 import {
@@ -59,8 +58,6 @@ export function downloading(context: StepContext): StepResult {
     case 'ok': {
       const young = look ? afterLook(context, result) : tooYoung(context, result);
       if (young) return young;
-      const beyond = packagesBeyond(context.run, result);
-      if (beyond !== undefined) return { record: atEnd(known, 'Skipped', now, 'BeyondApproval', beyond), actions: [] };
       return afterDownload(known, result, context);
     }
     case 'refused':
@@ -125,7 +122,7 @@ function afterDownload(next: NodeRecord, download: PatchResult, context: StepCon
           ? 'no reboot required'
           : download.pending === 0
             ? 'no pending updates, no reboot required'
-            : `nothing to install, no reboot required; ${download.pending} pending ${download.pending === 1 ? 'update stays' : 'updates stay'} (${keptText(next, download)})`,
+            : `nothing to install, no reboot required; ${download.pending} pending ${download.pending === 1 ? 'update stays' : 'updates stay'} (${keptText(run, next, download)})`,
       ),
       actions: [],
     };

@@ -47,6 +47,7 @@ function begin(policy: Policy, nodes = 2): void {
 
 const theRun = (): RunRecord => world.theRun();
 const jobs = (): number => world.cluster.done.filter((action) => action.kind === 'createJob').length;
+const patches = (): number => world.cluster.jobsOf('patch').length;
 
 /** The file that Oakum proposes for the run as it is now. */
 function proposalOf(run: RunRecord): ProposedRun {
@@ -170,6 +171,32 @@ describe('a scheduled run under review', () => {
     world.cluster.addNode('n3');
     await world.run(3 * day);
     expect(world.ends()).toEqual(['n1: Patched/Patched', 'n2: Patched/Patched', 'n3: Skipped/BeyondApproval']);
+  });
+
+  it('installs only packages that were shown, and leaves out what came in since', async () => {
+    begin(reviewed({ ...weekly, scan: { everyMs: day } }));
+    world.settings = { ...world.settings, ceilings: { ...world.settings.ceilings, scansAtOnce: 2 } };
+    for (const name of ['n1', 'n2']) world.cluster.machine(name).behaviour.updates = { openssl: '3.0.2' };
+    await world.run(5 * day);
+    expect(theRun().proposal?.packages).toEqual(['openssl']);
+    mergeProposal('alice');
+    await world.run(hour);
+    world.cluster.machine('n1').behaviour.updates = { openssl: '3.0.3', bash: '5.2' };
+    await world.run(3 * day);
+    expect(world.ends()).toEqual(['n1: Patched/Patched', 'n2: Patched/Patched']);
+    expect(world.cluster.machine('n1').installed.map(({ name, version }) => `${name} ${version}`)).toEqual([
+      'openssl 3.0.3',
+    ]);
+  });
+
+  it('merged with a higher ceiling than was proposed is proposed anew', async () => {
+    await world.run(5 * day);
+    const proposed = proposalOf(theRun());
+    const raised = { ...proposed, oid: 'raised', ceiling: { ...proposed.ceiling, nodes: 50 } };
+    forge.merge({ runs: [raised] }, [raised.file], { reviews: [review('alice')] });
+    await world.run(2 * day);
+    expect(theRun()).toMatchObject({ state: 'AwaitingApproval', reason: 'ApprovalOutdated' });
+    expect(patches()).toBe(0);
   });
 
   it('is given up when the schedule changes before its time', async () => {
