@@ -63,6 +63,22 @@ check(
   },
 );
 check(
+  'names a forge and mounts its Secret',
+  [
+    'template',
+    'oakum',
+    chart,
+    ...needed,
+    '--set',
+    'git.branch=main,forge.kind=github,forge.secretName=app,forge.githubAppId=12,forge.accounts={oakum[bot]}',
+  ],
+  (status, output) => {
+    const wanted = ['OAKUM_FORGE', 'OAKUM_FORGE_SECRET_DIR', '/secrets/forge', 'OAKUM_GITHUB_APP_ID', 'oakum[bot]'];
+    const missing = wanted.filter((word) => !output.includes(word));
+    return status === 0 && missing.length === 0 ? undefined : `missing: ${missing.join(', ')}`;
+  },
+);
+check(
   'makes no Service without webhooks',
   ['template', 'oakum', chart, '--namespace', 'oakum-system', ...needed],
   (status, output) => (status === 0 && !kindsOf(output).includes('Service') ? undefined : 'a Service is there'),
