@@ -19,8 +19,9 @@ export type Judgement =
 
 /**
  * Judges a pull request at its head. For each account the last decisive review counts (an approval, a request for changes, a dismissal); an approval only of
- * the head commit, and not later than the merge; a dismissed one revives nothing. Nobody who had a hand in the commits counts, and no bot.
- * A request for changes by somebody who may approve is a veto until that person approves or it is dismissed.
+ * the head commit, and not later than the merge; a dismissed one revives nothing. Nobody who had a hand in the commits counts, and no bot; accounts (or
+ * keys) that show the same name are one person. A request for changes by somebody who may approve is a veto until that person approves or it is
+ * dismissed, also when that person had a hand in the commits: else a `Co-authored-by` line would silence whoever objects.
  */
 export function judgeChange(change: Change, rule: ApprovalRule): Judgement {
   const [doubt] = change.doubts;
@@ -32,26 +33,44 @@ export function judgeChange(change: Change, rule: ApprovalRule): Judgement {
   const lost = unresolvedTeams(change, rule);
   const hands = contributorsOf(change);
   const by: ApprovalRecord['by'][number][] = [];
+  const counted = new Set<string>();
+  const objections: string[] = [];
   const passed: string[] = [];
   for (const review of lastDecisive(change.reviews, before)) {
-    const may = isApprover(review, change, rule) && !review.by.bot && !isSelf(review, rule);
-    const own = hands(review);
-    if (review.state === 'ChangesRequested' && may && !own)
-      return { kind: 'vetoed', message: `${review.by.name} requests changes` };
+    const { name, id } = review.by;
+    const program = isBot(review) || isSelf(review, rule);
+    const may = isApprover(review, change, rule);
+    if (review.state === 'ChangesRequested' && !program) {
+      if (may) return { kind: 'vetoed', message: `${name} requests changes` };
+      objections.push(name);
+    }
     if (review.state !== 'Approved') continue;
-    const why = own
-      ? 'had a hand in the commits'
-      : !may
-        ? 'is not among approval.approvers'
-        : review.commit === undefined
-          ? 'approved a commit that the forge does not name'
-          : review.commit !== pull.head
-            ? `approved ${review.commit.slice(0, 10)}, which is not the head`
-            : undefined;
-    if (why !== undefined) passed.push(`${review.by.name} ${why}`);
-    else by.push({ id: review.by.id, name: review.by.name, review: review.id, at: review.at });
+    const why = program
+      ? 'is no person'
+      : hands(review)
+        ? 'had a hand in the commits'
+        : !may
+          ? 'is not among approval.approvers'
+          : review.commit === undefined
+            ? 'approved a commit that the forge does not name'
+            : review.commit !== pull.head
+              ? `approved ${review.commit.slice(0, 10)}, which is not the head`
+              : counted.has(name.toLowerCase())
+                ? 'approved with another account already'
+                : undefined;
+    if (why !== undefined) passed.push(`${name} ${why}`);
+    else {
+      by.push({ id, name, review: review.id, at: review.at });
+      counted.add(name.toLowerCase());
+    }
   }
-  const wanted = rule.minApprovals + (change.unproven === true ? 1 : 0);
+  // Somebody who objects may be in a team that nobody can read: that would be a veto.
+  if (lost.length > 0 && objections.length > 0)
+    return {
+      kind: 'unverifiable',
+      message: `${objections.slice(0, 5).join(', ')} requests changes, and the members of ${lost.join(', ')} cannot be read from the forge`,
+    };
+  const wanted = Math.max(1, rule.minApprovals) + (change.unproven === true ? 1 : 0);
   if (by.length >= wanted) return { kind: 'approved', by };
   if (lost.length > 0)
     return { kind: 'unverifiable', message: `the members of ${lost.join(', ')} cannot be read from the forge` };
@@ -71,15 +90,24 @@ export function teamsOf(rule: Pick<ApprovalRule, 'approvers'>): string[] {
   return rule.approvers.filter((approver) => plain(approver).includes('/')).sort();
 }
 
-/** One review for each account: the last one that decides. What was approved after the merge decides nothing; a doubt that came after it does. */
+/**
+ * One review for each account: the last one that decides, by its time; the forge's order settles equal times. What was approved after the merge, or
+ * at no known time, decides nothing; a doubt that came after the merge does.
+ */
 function lastDecisive(reviews: readonly Review[], mergedAt: number): Review[] {
   const last = new Map<string, Review>();
-  for (const review of reviews) {
+  const time = ({ at }: Review): number => (Number.isFinite(at) ? at : Number.MAX_VALUE);
+  for (const review of [...reviews].sort((a, b) => time(a) - time(b))) {
     if (review.state === 'Commented') continue;
-    if (review.state === 'Approved' && review.at > mergedAt) continue;
+    if (review.state === 'Approved' && !(Number.isFinite(review.at) && review.at <= mergedAt)) continue;
     last.set(review.by.id, review);
   }
   return [...last.values()];
+}
+
+/** What a forge calls an app ends so, whatever it says about its kind. */
+function isBot({ by }: Review): boolean {
+  return by.bot || /\[bot\]$/i.test(by.name);
 }
 
 function isApprover(review: Review, change: Change, rule: ApprovalRule): boolean {
@@ -99,9 +127,14 @@ function contributorsOf(change: Change): (review: Review) => boolean {
   const ids = new Set([change.pull.author.id]);
   const names = new Set([change.pull.author.name.toLowerCase()]);
   const emails = new Set<string>();
-  for (const { account, email } of change.contributors) {
+  for (const { account, name, email } of change.contributors) {
     if (account) ids.add(account.id);
-    if (account) names.add(account.name.toLowerCase());
+    // Without an account the name in the commit is all there is to know somebody by who hides the mail address.
+    names.add((account?.name ?? name).toLowerCase());
+    // Addresses that forges make for people who hide theirs: `login@users.noreply.…`, `number+login@users.noreply.…`.
+    const hidden = /^(?:(\d+)[+-])?([^@]+)@(?:users\.)?noreply\./i.exec(email);
+    if (hidden?.[1] !== undefined) ids.add(hidden[1]);
+    if (hidden?.[2] !== undefined) names.add(hidden[2].toLowerCase());
     if (email !== '') emails.add(email.toLowerCase());
   }
   return (review) =>
