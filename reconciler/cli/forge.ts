@@ -5,6 +5,7 @@ import { type Command, Option } from 'commander';
 import { realClock } from '../adapters/clock.ts';
 import { openGitea } from '../adapters/forge-gitea.ts';
 import { openGithub } from '../adapters/forge-github.ts';
+import { openGitlab } from '../adapters/forge-gitlab.ts';
 import type { ForgeCredentials, ForgeOptions } from '../adapters/forge-options.ts';
 import type { ForgeKind } from '../model/approval.ts';
 import type { Forge, Log } from '../ports.ts';
@@ -100,6 +101,7 @@ export function openForgeFrom(flags: ForgeFlags & GitFlags, log: Log): OpenForge
     case 'gitea':
       return openGitea(options());
     case 'gitlab':
+      return openGitlab(options());
     case 'git':
       throw new UsageError(`--forge ${kind} is not carried out by this version`);
   }

@@ -42,6 +42,8 @@ export interface WorldAbilities {
   readonly selfApproval: boolean;
   /** Reviews are dismissed by people. */
   readonly dismissal: boolean;
+  /** A rebase moves the branch of the pull request first, and then the config branch to it: the head is another one. */
+  readonly rebaseMovesHead?: boolean;
   /** With a decisive review, the forge dismisses the older ones of the same person. */
   readonly dismissesOlder?: boolean;
 }
@@ -158,7 +160,9 @@ export function describeForge(name: string, abilities: WorldAbilities, makeWorld
             await happens(file);
             await world.merge(number, bob, style);
             const { commit, pull } = await forge.bringing(file);
-            expect(pull).toMatchObject({ number, head, base: 'main', branch, state: 'merged', fork: false });
+            const moved = abilities.rebaseMovesHead === true && style === 'rebase';
+            const last = moved ? await world.git('rev-parse', 'main') : head;
+            expect(pull).toMatchObject({ number, head: last, base: 'main', branch, state: 'merged', fork: false });
             expect(pull?.author).toMatchObject({ id: alice.id, name: alice.name, bot: false });
             expect(pull?.merged?.by?.id).toBe(bob.id);
             const blob = await world.git('rev-parse', `main:${file}`);
