@@ -60,7 +60,8 @@ const reasonTable = {
   },
   AwaitingApproval: {
     about: 'The policy wants an approval for this run and there is none yet.',
-    wayOut: 'Review and merge the proposal.',
+    wayOut:
+      'Review and merge the proposal. If the message says that the deployment demands more, set `approval.mode` to that.',
   },
   NotApproved: {
     about: 'The run was not approved in time.',
@@ -94,12 +95,13 @@ const reasonTable = {
     wayOut: 'Take the field that the message names out of the policy.',
   },
   ClusterUnhealthy: {
-    about: 'More nodes are not Ready than the budget allows, so no run starts.',
+    about:
+      'As many nodes are not Ready as may be out, so no run begins; or, for a control-plane node, another one is not Ready or cordoned, or its etcd is not Ready.',
     wayOut: 'Bring the nodes that the message names back.',
   },
   OtherRunActive: {
-    about: 'Another run is under way on this cluster. Runs never overlap.',
-    wayOut: 'Wait for it, or abort it.',
+    about: 'Another run is under way on this cluster, or on this node. Runs that patch never overlap.',
+    wayOut: 'Wait for it, or abort it. A paused run is under way, too: it waits for a person.',
   },
   GateBlocked: {
     about: 'A gate of the policy says no, or cannot be read.',
@@ -112,12 +114,14 @@ const reasonTable = {
       'Wait until it is done; the message names the tool and its mark. If the work is over, take the mark away. After 24 hours the run ends without the node.',
   },
   Paused: {
-    about: 'The run is paused: too many nodes failed, or a person asked for it.',
+    about:
+      'The run is paused: as many nodes failed as `rollout.maxFailures` says. Nodes under way finish, no other one starts.',
     wayOut: 'Look at the failed nodes, then commit a request with `action: resume`, `retry` or `abort`.',
   },
   NoRoomInBudget: {
-    about: 'As many nodes are out as the policy allows at one time.',
-    wayOut: 'Wait; the node is next in its turn.',
+    about: 'As many nodes are out as the policy allows at one time, or a ceiling of the deployment is reached.',
+    wayOut:
+      'Wait; the node goes when its turn comes. A node that is not Ready or quarantined takes a seat until somebody has seen to it; the message names it.',
   },
   OtherZone: {
     about: 'A node of another zone is under way; nodes of two zones are never out together.',
@@ -241,8 +245,8 @@ const reasonTable = {
     wayOut: 'Nothing to do.',
   },
   NothingToDo: {
-    about: 'No node had anything to install or to reboot for.',
-    wayOut: 'Nothing to do.',
+    about: 'No node had anything to install or to reboot for; or there was nothing that a request could act on.',
+    wayOut: 'Nothing to do. The message of a request says what it did not find.',
   },
   NoMatchingNodes: {
     about: 'The policy or the request selects no node.',
@@ -275,8 +279,8 @@ const reasonTable = {
     wayOut: 'Commit a new request to patch again.',
   },
   Superseded: {
-    about: 'A newer run does the same work.',
-    wayOut: 'Nothing to do.',
+    about: 'The run was proposed for a time that the schedule does not have any more.',
+    wayOut: 'Nothing; the next time of the new schedule counts.',
   },
   AlreadyHandled: {
     about: 'A request of this name was handled before; each acts once.',
@@ -285,10 +289,6 @@ const reasonTable = {
   RunFailed: {
     about: 'At least one node failed.',
     wayOut: 'Look at the failed nodes; then commit a request for them.',
-  },
-  Merged: {
-    about: 'Another run that was waiting does this work too.',
-    wayOut: 'Nothing to do.',
   },
   // Faults of a node.
   UnsupportedOS: {
@@ -301,7 +301,8 @@ const reasonTable = {
   },
   RepositoryUnavailable: {
     about: 'A package repository cannot be reached, or what it serves is broken or too old.',
-    wayOut: 'The message names the repository and what it answered.',
+    wayOut:
+      'The message names the repository and what it answered. Nothing was changed; when it answers again, the next run does it, or commit a request.',
   },
   SignatureInvalid: {
     about: 'A package repository is not signed by a key that the node trusts.',
@@ -309,11 +310,13 @@ const reasonTable = {
   },
   PackageLockTimeout: {
     about: 'Another package manager held the lock for too long.',
-    wayOut: 'See which process holds it; automatic updaters are the usual ones.',
+    wayOut:
+      'See which process holds it; automatic updaters are the usual ones. Nothing was changed; when it is gone, the next run does it, or commit a request.',
   },
   DiskFull: {
     about: 'There is not enough space in /, /var or /boot.',
-    wayOut: 'Free what the message names. Nothing was changed.',
+    wayOut:
+      'Nothing was changed. Free what the message names, then commit a request (`action: retry` while the run is open).',
   },
   PackageDatabaseBroken: {
     about: 'The package database of the node is broken and could not be repaired.',
@@ -322,11 +325,13 @@ const reasonTable = {
   PlanRefused: {
     about:
       'What the package manager wanted to do is more than the policy allows (a protected package, a removal, another version).',
-    wayOut: 'The message names the package. Nothing was changed.',
+    wayOut:
+      'The message names the package. Nothing was changed. Put it into `updates.exclude`, or solve it on the node by hand.',
   },
   InstallFailed: {
     about: 'Installing failed half-way; the node is changed and not verified.',
-    wayOut: 'The message names the package. Repair the node, uncordon it, then commit a request.',
+    wayOut:
+      'The message names the package. Repair the node, then commit a request for it: it is verified before it is uncordoned.',
   },
   RebootUnsafe: {
     about:
@@ -335,11 +340,13 @@ const reasonTable = {
   },
   RebootDidNotHappen: {
     about: 'The node was told to reboot and its boot id did not change.',
-    wayOut: 'Look at the node for what holds a shutdown back.',
+    wayOut:
+      'Look at the node for what holds a shutdown back, then commit a request for it. It stays cordoned until then.',
   },
   RebootLoop: {
     about: 'The node was rebooted as often as is allowed in 24 hours.',
-    wayOut: 'Find out why it still asks for a reboot.',
+    wayOut:
+      'Find out why it still asks for a reboot. A request for it is carried out when 24 hours have passed, or under a policy with a greater `reboot.maxPerDay`.',
   },
   BootPatchFailed: {
     about:
@@ -353,21 +360,23 @@ const reasonTable = {
   },
   VerifyFailed: {
     about: 'After the work, the node is not as it should be.',
-    wayOut: 'The message says what is missing. The node stays cordoned.',
+    wayOut:
+      'The message says what is missing. Repair it, then commit a request for the node; it stays cordoned until it is proven, or until you uncordon it.',
   },
   DrainTimeout: {
     about: 'The pods did not leave the node within `drain.timeout`.',
-    wayOut: 'The message names the pods and what holds them. The node was uncordoned.',
+    wayOut:
+      'The message names the pods and what holds them. The node was uncordoned; when the cause is gone, the next run does it, or commit a request.',
   },
   NoResult: {
     about: 'The Job ended several times without a result, so it is not known what was done.',
-    wayOut: 'Look at the pod and at /var/lib/os-patch on the node.',
+    wayOut: 'Look at the pod and at /var/lib/os-patch on the node, then commit a request for it.',
   },
   HookFailed: {
     about:
       'The Job of a hook failed or did not end in time. Before the node was disturbed: the node is as it was. After it was verified: it stays cordoned.',
     wayOut:
-      'The message names the Job: read `kubectl -n oakum-hooks logs job/NAME`, remove the cause, then commit a request with `action: retry`.',
+      'The message names the Job: read `kubectl -n oakum-hooks logs job/NAME`, remove the cause, then commit a request: `action: retry` while the run is open, else `patch` for the node.',
   },
   JobNotStarting: {
     about: 'The Job does not get a pod, or the pod does not start.',
