@@ -2,7 +2,7 @@
 import type { NodeRecord } from '../model/ledger.ts';
 import type { PodView } from '../model/observed.ts';
 import { iso } from '../model/instant.ts';
-import { evictionRound, podName, podsToMove, standingObstacles, tellObstacles } from './drain.ts';
+import { evictionRound, podName, podsToMove, standingObstacles, tellObstacles, type Obstacle } from './drain.ts';
 import { leftAttached, noteEvacuations, tellVolumes } from './drain-beside.ts';
 import { isUnpatched } from './boot.ts';
 import { foreignMaintenance } from './foreign.ts';
@@ -59,8 +59,10 @@ export function cordoning(context: StepContext): StepResult {
     gracePeriodMs: rules.gracePeriodMs,
   });
   const obstacles = [...standing, ...round.obstacles];
-  if (obstacles.length > 0 || !round.allAccepted) {
-    if (now >= record.since + rules.timeoutMs)
+  const late = now >= record.since + rules.timeoutMs;
+  const forced = late && rules.onTimeout === 'force' && !record.controlPlane && onlyBudgets(obstacles, pods);
+  if ((obstacles.length > 0 || !round.allAccepted) && !forced) {
+    if (late)
       return drainTimeout(
         { ...context, record },
         obstacles.length > 0 ? tellObstacles(obstacles) : 'the API server gave no answer',
@@ -85,6 +87,20 @@ export function cordoning(context: StepContext): StepResult {
     };
   }
   return { record: { ...waiting(record, 'Working', 'is being cordoned'), cordoned: true }, actions: [cordon(context)] };
+}
+
+/**
+ * Nothing but budgets (or an admission webhook) is in the way: that is what `onTimeout: force` overrides. Pods that nothing would create again, local data
+ * and virtual machines have switches, and a way of moving, of their own.
+ */
+function onlyBudgets(obstacles: readonly Obstacle[], pods: readonly PodView[]): boolean {
+  const machines = new Set(pods.filter((pod) => pod.virtualMachine !== undefined).map(podName));
+  return (
+    obstacles.length > 0 &&
+    obstacles.every(
+      ({ reason, pod }) => (reason === 'DisruptionBlocked' || reason === 'TwoBudgets') && !machines.has(pod),
+    )
+  );
 }
 
 function cordon(context: StepContext): StepResult['actions'][number] {
