@@ -32,7 +32,9 @@ function kindOf({ system, text }: GitlabNote): Kind | undefined {
 
 /** Who pushed, when a note of the diary tells of a push ("added 2 commits"), or restored or rebased the branch. */
 export function pusherOf({ system, text, by }: GitlabNote): Identity | undefined {
-  return system && /^(added \d+ (new )?commits?|restored source branch|changed this file)/.test(text) ? by : undefined;
+  return system && /^(added \d+ (new )?commits?|restored source branch|changed this (line|file) in)/.test(text)
+    ? by
+    : undefined;
 }
 
 /**
