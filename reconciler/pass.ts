@@ -167,12 +167,26 @@ export class ClusterLoop {
     this.answers = rememberAnswers(this.answers, outcomes, now);
     this.tell(outcomes);
     const waits = outcomes.map((outcome) => now + wakeAfter(outcome));
+    if (plan.handOver) {
+      this.handOver(plan.handOver.identity);
+      waits.push(now + standbyMs);
+    }
     if (plan.holds.some(({ reason }) => reason === 'LedgerLost' || reason === 'HistoryRewritten')) {
       // A person ends these by writing the ledger, which nobody watches.
       this.forget();
       waits.push(now + acceptedMs);
     }
     return this.result(input, source, { ...plan, wakeAt: Math.min(plan.wakeAt, ...waits) }, outcomes, true);
+  }
+
+  /** Our own host is next: whoever waits for the Lease goes on from the ledger, which is written. */
+  private handOver(to: string): void {
+    this.log.info(
+      { cluster: this.name, to },
+      'the Lease is handed over, because the node that hosts this process is next',
+    );
+    this.seat.lease.handOver?.();
+    this.forget();
   }
 
   private async input(source: Source, now: number): Promise<PlanInput> {
@@ -190,11 +204,13 @@ export class ClusterLoop {
       sourceHold: source.hold,
       settings: this.settings,
     };
+    const standby = this.seat.lease.standby?.();
     const approvals = await this.seat.approvals?.read(wantedApprovals(this.document, wishes));
     const observed: Observed = {
       ...raw,
       ...(gates ? { gates } : {}),
       ...(approvals ? { approvals } : {}),
+      ...(standby ? { standby } : {}),
       clusterUid: this.uid,
       evictions: this.answers.evictions,
       refusals: this.answers.refusals,

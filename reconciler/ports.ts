@@ -1,7 +1,7 @@
 // The doors to the outside, types only: Git, Forge, Cluster, Gates, Approvals, Ledger, Lease, Clock, Log.
 import type { ApprovalQuestion, ApprovalReadings, Change, ForgeKind, PullRequest } from './model/approval.ts';
 import type { LedgerDocument } from './model/ledger.ts';
-import type { RawCluster, ObserveInterest } from './model/observed.ts';
+import type { RawCluster, ObserveInterest, StandbyView } from './model/observed.ts';
 import type { Action } from './model/action.ts';
 import type { GateReadings } from './model/gate.ts';
 import type { OutsideGate } from './model/policy.ts';
@@ -203,6 +203,10 @@ export interface Lease {
   holder(): string | undefined;
   /** Gives it back, so that the next one need not wait. */
   release(): Promise<void>;
+  /** While it is held: another Oakum that waits for it and was heard of within three renewals. */
+  standby?(): StandbyView | undefined;
+  /** Stops holding it at once and gives it to whoever waits; it is not taken again for half a minute. It goes on to be tried for after that. */
+  handOver?(): void;
 }
 
 /** Time, the only one of its kind. Instants are milliseconds since the epoch. */

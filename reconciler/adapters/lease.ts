@@ -4,6 +4,7 @@ import { fieldManager, jobNamespace, leaseName, managedBy, managedByLabel } from
 import type { Clock, Lease, Log } from '../ports.ts';
 import { call, read, refusal } from './kubernetes-calls.ts';
 import type { KubeObject } from './kubernetes-calls.ts';
+import { standbyText, watchStandby, withStandby } from './lease-standby.ts';
 import type { KubeRequest, Transport } from './kubernetes-transport.ts';
 
 export interface LeaseOptions {
@@ -26,6 +27,8 @@ export interface LeaseOptions {
   readonly elapsed?: () => number;
   /** A number in [0, 1) for the spread of the looks; default Math.random. */
   readonly random?: () => number;
+  /** Node that hosts this process; said to the holder while we wait. */
+  readonly node?: string;
   /** Called after the Lease was won or lost. */
   readonly onChange?: (held: boolean) => void;
 }
@@ -45,6 +48,12 @@ const requestMs = 5_000;
 /** The next try after a fault that may pass. */
 const retryMs = 1_000;
 
+/** After it was handed over the Lease is left to others for so long. */
+const restMs = 30_000;
+
+/** A standby that says nothing new for so many renewals is not there. */
+const standbyRenewals = 3;
+
 /** MicroTime of the API: exactly six digits of a second, else the API server answers 400. */
 export function microTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.(\d{3})Z$/, '.$1000Z');
@@ -56,6 +65,8 @@ export function microTime(ms: number): string {
  * The clocks of two machines are never compared: another's Lease counts as expired when its record has not changed for its duration as measured
  * here, from when this process saw it first (the rule of client-go's leaderelection). Ours counts from when the renewal that was answered last was
  * sent, less a spare for one more request; so we stop before anybody else may begin.
+ *
+ * Whoever waits says so in an annotation of the Lease, one at a time. That changes the Lease under the holder, so each renewal reads it first.
  */
 export function openLease(transport: Transport, options: LeaseOptions): Lease {
   const { identity, clock, log } = options;
@@ -75,8 +86,14 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
   let observed: { readonly record: string; readonly at: number } | undefined;
   let holder: string | undefined;
   let told = false;
+  /** It is to be given away: from then on it does not count as held. */
+  let giving = false;
+  /** Given away: not taken before this instant of `elapsed`. */
+  let restUntil: number | undefined;
+  let nudge = new AbortController();
+  const waiters = watchStandby(identity, standbyRenewals * renewMs, elapsed);
 
-  const held = (): boolean => renewedAt !== undefined && elapsed() - renewedAt < durationMs - spareMs;
+  const held = (): boolean => renewedAt !== undefined && !giving && elapsed() - renewedAt < durationMs - spareMs;
 
   const tell = (): void => {
     const is = held();
@@ -100,6 +117,7 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
     const record = JSON.stringify([spec.holderIdentity, spec.renewTime, spec.acquireTime, spec.leaseTransitions]);
     if (observed?.record !== record) observed = { record, at: elapsed() };
     holder = spec.holderIdentity || undefined;
+    waiters.note(lease);
     return spec;
   };
 
@@ -125,22 +143,30 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
     return response.body as KubeObject;
   };
 
+  const base = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+  const put = (lease: KubeObject, metadata: KubeObject['metadata'], spec: unknown): Promise<KubeObject | undefined> =>
+    send({
+      method: 'PUT',
+      path: `${path}?fieldManager=${fieldManager}`,
+      body: { ...base, metadata: { ...metadata, resourceVersion: lease.metadata.resourceVersion }, spec },
+    });
+
   /** False when somebody else wrote in between. */
   const write = async (): Promise<boolean> => {
     const began = elapsed();
-    const spec = specFor(current === undefined ? undefined : (current['spec'] as LeaseSpec | undefined), clock.now());
-    const base = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+    const before = current;
+    const spec = specFor(before === undefined ? undefined : (before['spec'] as LeaseSpec | undefined), clock.now());
     const lease =
-      current === undefined
+      before === undefined
         ? await send({
             method: 'POST',
             path: `${collection}?fieldManager=${fieldManager}`,
             body: { ...base, metadata: { name, namespace, labels: { [managedByLabel]: managedBy } }, spec },
           })
-        : await send({
-            method: 'PUT',
-            path: `${path}?fieldManager=${fieldManager}`,
-            body: { ...base, metadata: current.metadata, spec: { ...(current['spec'] as object), ...spec } },
+        : // What we said while we waited goes; what another says stays.
+          await put(before, waiters.taken() ? before.metadata : withStandby(before.metadata, undefined), {
+            ...(before['spec'] as object),
+            ...spec,
           });
     if (lease === undefined) return false;
     note(lease);
@@ -149,26 +175,49 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
     return true;
   };
 
+  /** Says that we wait, unless another standby does. The version guards it: a renewal in between is never undone. */
+  const announce = async (lease: KubeObject): Promise<boolean> => {
+    if (waiters.taken()) return true;
+    const text = standbyText(identity, options.node, microTime(clock.now()));
+    return (await put(lease, withStandby(lease.metadata, text), lease['spec'])) !== undefined;
+  };
+
   /**
-   * One look: renew what is ours, else take what is free or has expired. After a conflict it looks once more: the other writer may have been
-   * ourselves, by a request whose answer was lost.
+   * One look: renew what is ours, else take what is free or has expired, else say that we wait. After a conflict it looks once more: the
+   * other writer may have been ourselves, by a request whose answer was lost, or a standby that said so.
    */
   const turn = async (again = true): Promise<void> => {
-    if (renewedAt === undefined || current === undefined) {
-      current = undefined;
-      const lease = await readUrgently();
-      if (lease !== undefined) {
-        const { holderIdentity, leaseDurationSeconds } = note(lease);
-        const theirs =
-          holderIdentity !== undefined &&
-          holderIdentity !== null &&
-          holderIdentity !== '' &&
-          holderIdentity !== identity;
-        const limitMs = (leaseDurationSeconds ?? durationMs / 1000) * 1000;
-        if (theirs && elapsed() - (observed?.at ?? 0) < limitMs) return;
+    const lease = await readUrgently();
+    const spec = lease && note(lease);
+    const ours = spec?.holderIdentity === identity;
+    if (!ours) renewedAt = undefined;
+    if (lease === undefined) lose();
+    else {
+      const { holderIdentity, leaseDurationSeconds } = spec ?? {};
+      const theirs = Boolean(holderIdentity) && !ours;
+      const limitMs = (leaseDurationSeconds ?? durationMs / 1000) * 1000;
+      if (theirs && elapsed() - (observed?.at ?? 0) < limitMs) {
+        if (!(await announce(lease)) && again) await turn(false);
+        return;
       }
     }
+    if (!ours && restUntil !== undefined && elapsed() < restUntil) return;
     if (!(await write()) && again) await turn(false);
+  };
+
+  /** Empties the Lease if it is ours. A standby may write at the same time, so a conflict is tried again. */
+  const giveBack = async (): Promise<void> => {
+    for (let tries = 0; tries < 3; tries++) {
+      const lease = await readUrgently();
+      if (lease === undefined || note(lease).holderIdentity !== identity) break;
+      const renewTime = microTime(clock.now());
+      const spec = { ...(lease['spec'] as LeaseSpec), holderIdentity: '', renewTime, leaseDurationSeconds: 1 };
+      const given = await put(lease, lease.metadata, spec);
+      if (given === undefined) continue;
+      note(given);
+      break;
+    }
+    lose();
   };
 
   const readUrgently = async (): Promise<KubeObject | undefined> => {
@@ -182,8 +231,13 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
   const run = async (): Promise<void> => {
     while (!stop.signal.aborted) {
       let next = renewMs;
+      nudge = new AbortController();
       try {
-        await turn();
+        if (giving) {
+          await giveBack();
+          giving = false;
+          restUntil = elapsed() + restMs;
+        } else await turn();
       } catch (error) {
         const found = error instanceof AdapterError ? error : undefined;
         // Not ours any more for certain; anything else runs out by itself.
@@ -196,7 +250,7 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
         );
       }
       tell();
-      await clock.sleep(next * (0.8 + 0.4 * random()), stop.signal);
+      await clock.sleep(next * (0.8 + 0.4 * random()), AbortSignal.any([stop.signal, nudge.signal]));
     }
   };
   const running = run();
@@ -207,20 +261,17 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
     release: async () => {
       stop.abort();
       await running;
-      if (renewedAt === undefined || current === undefined) return;
-      const now = clock.now();
-      const spec: LeaseSpec = {
-        ...(current['spec'] as LeaseSpec),
-        holderIdentity: '',
-        renewTime: microTime(now),
-        leaseDurationSeconds: 1,
-      };
-      const base = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
-      const { metadata } = current;
+      if (renewedAt === undefined) return;
       renewedAt = undefined;
       holder = undefined;
-      await send({ method: 'PUT', path: `${path}?fieldManager=${fieldManager}`, body: { ...base, metadata, spec } });
+      await giveBack();
       tell();
+    },
+    standby: () => (!stop.signal.aborted && held() ? waiters.alive() : undefined),
+    handOver: () => {
+      if (!held()) return;
+      giving = true;
+      nudge.abort();
     },
   };
 }

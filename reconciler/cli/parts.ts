@@ -97,6 +97,7 @@ export function openParts(options: PartsOptions): Parts {
           elapsed: () => performance.now(),
           log,
           namespace: settings.jobNamespace,
+          ...(flags.nodeName ? { node: flags.nodeName } : {}),
         })
       : { held: () => false, holder: () => undefined, release: async () => undefined };
     const ledger = openLedger(transport, { namespace: flags.namespace });

@@ -158,6 +158,8 @@ export interface NodeRecord {
   readonly tries: number;
   /** Do nothing on the node before this instant (back-off). */
   readonly notBefore: number | undefined;
+  /** Since when the own host waits for a standby to take the Lease, before its cordon; cleared when the cordon goes on. */
+  readonly handOverSince?: number | undefined;
   /** The cordon is ours: set before cordoning, cleared after uncordoning. */
   readonly cordoned: boolean;
   /** A patch Job may have changed the node without saying how it ended: from then on the node is never called unchanged. */

@@ -41,6 +41,8 @@ export const progressAnnotation = `${domain}/progress`;
 export const pendingUpdatesAnnotation = `${domain}/pending-updates`;
 /** Annotation on a Node: present while the cordon is ours; a cordon without it is never lifted. JSON: run, since. */
 export const cordonAnnotation = `${domain}/cordoned-by`;
+/** Annotation on the Lease: JSON, the Oakum that waits for it (identity, node, time), written anew while it waits. */
+export const standbyAnnotation = `${domain}/standby`;
 /** Annotation on the namespace of the Jobs: the stop without Git. Any value stops; the value is shown as the reason. */
 export const freezeAnnotation = `${domain}/freeze`;
 

@@ -56,6 +56,15 @@ export interface Observed extends RawCluster {
   readonly gates?: GateReadings;
   /** What the forge says about the changes that need an approval; undefined: there is no forge to ask. */
   readonly approvals?: ApprovalReadings;
+  /** Another Oakum that waits for our Lease and was heard of just now; absent: nobody does, or we do not hold it. */
+  readonly standby?: StandbyView;
+}
+
+/** An Oakum that waits for the Lease. */
+export interface StandbyView {
+  readonly identity: string;
+  /** Node that hosts it; undefined when it did not say, as one outside the cluster. */
+  readonly node: string | undefined;
 }
 
 export interface EvictionAnswer {

@@ -2,6 +2,7 @@
 import type { Action } from './action.ts';
 import type { LedgerDocument } from './ledger.ts';
 import type { NodePhase } from './node-phase.ts';
+import type { StandbyView } from './observed.ts';
 import type { Hold, Reason } from './reason.ts';
 
 /** The outcome of one pure pass over one cluster. */
@@ -18,6 +19,8 @@ export interface Plan {
   readonly upcoming: readonly number[];
   /** When to look again even if nothing changes. */
   readonly wakeAt: number;
+  /** Who is to take the Lease after this pass, because our own host is next; absent: it is kept. */
+  readonly handOver?: StandbyView;
 }
 
 /** Why a node is where it is, what comes next and when: exactly one for each node at all times. */

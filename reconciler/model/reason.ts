@@ -40,6 +40,11 @@ const reasonTable = {
     about: 'Another Oakum holds the Lease of this cluster. Only one acts.',
     wayOut: 'Nothing, if that is meant (a replica). Else stop the other one.',
   },
+  HandingOver: {
+    about:
+      'The node hosts the Oakum that acts. Another one waits for the Lease, and takes it before the node is cordoned.',
+    wayOut: 'Wait; when nobody has taken the Lease after two minutes, the node goes as it would without a standby.',
+  },
   Suspended: {
     about: 'The policy, the cluster or the fleet says `suspend: true`.',
     wayOut: 'Commit `suspend: false`.',

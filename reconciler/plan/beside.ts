@@ -113,6 +113,7 @@ export function onTheWay(
     volumes: input.observed.volumes,
     machines: input.observed.machines,
     hooks: input.observed.hooks,
+    standby: input.observed.standby,
     refusal: input.observed.refusals.get(record.node),
     settings: input.settings,
     frozen: frozen(input),

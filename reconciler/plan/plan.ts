@@ -17,6 +17,7 @@ import { noteDownloads } from './first-seen.ts';
 import { clusterHolds, standingHolds } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { markActions } from './marks.ts';
+import { handOverTo } from './own-host.ts';
 import { chooseRun, endRuns, forgetRuns, queueHold } from './runs.ts';
 import { moveMaintenance } from './maintenance.ts';
 import { moveRun } from './run-pass.ts';
@@ -95,6 +96,7 @@ export function planCluster(input: PlanInput): Plan {
   ];
   const waiting = new Map([...moved.holds, ...kept.holds, ...booted.holds]);
 
+  const heir = handOverTo(ledger, input);
   const same = input.ledger !== undefined && ledger === input.ledger;
   // A stop is said even while nothing is due: nobody should find out at the next slot.
   const standing = standingHolds(input).filter((hold) => hold.reason !== moved.runHold?.reason);
@@ -119,6 +121,7 @@ export function planCluster(input: PlanInput): Plan {
     holds: [...holds, ...standing, ...(moved.runHold ? [moved.runHold] : [])],
     nodes: told,
     upcoming: upcoming.slots,
+    ...(heir ? { handOver: heir } : {}),
     wakeAt: Math.max(
       input.now + 1,
       Math.min(

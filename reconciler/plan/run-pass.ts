@@ -144,6 +144,7 @@ class RunPass {
         volumes: input.observed.volumes,
         machines: input.observed.machines,
         hooks: input.observed.hooks,
+        standby: input.observed.standby,
         refusal: input.observed.refusals.get(record.node),
         settings: input.settings,
         frozen: freeze,

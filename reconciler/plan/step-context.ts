@@ -12,6 +12,7 @@ import type {
   JobView,
   NodeView,
   PodView,
+  StandbyView,
   VirtualMachineView,
 } from '../model/observed.ts';
 import type { PatchResult } from '../model/patch-result.ts';
@@ -49,6 +50,8 @@ export interface StepContext {
   readonly machines: readonly VirtualMachineView[] | undefined;
   /** Undefined when the hooks were not read in this pass. */
   readonly hooks: HookFacts | undefined;
+  /** Another Oakum that waits for our Lease. */
+  readonly standby?: StandbyView | undefined;
   /** What the API server refused to do for this node, as a sentence. */
   readonly refusal: string | undefined;
   readonly settings: PlanSettings;

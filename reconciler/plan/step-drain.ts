@@ -6,6 +6,7 @@ import { evictionRound, podName, podsToMove, standingObstacles, tellObstacles, t
 import { leftAttached, noteEvacuations, tellVolumes } from './drain-beside.ts';
 import { isUnpatched } from './boot.ts';
 import { foreignMaintenance } from './foreign.ts';
+import { handingOver, handOverDone } from './own-host.ts';
 import { enter, isBootRun, waiting, installs } from './records.ts';
 import { cordonIsOurs, enterJobPhase, release, type StepContext, type StepResult } from './step-context.ts';
 
@@ -77,6 +78,9 @@ export function cordoning(context: StepContext): StepResult {
       until: now + settings.timing.evictRetryMs,
     };
   }
+  const handing = handingOver({ ...context, record });
+  if (handing) return handing;
+  record = handOverDone(record);
   if (node.unschedulable) {
     return {
       record: {

@@ -73,7 +73,10 @@ export function leaseContract(name: string, open: () => Promise<ClusterWorld>): 
     };
     const stored = async (lease: string) => {
       const path = `/apis/coordination.k8s.io/v1/namespaces/os-patch/leases/${lease}`;
-      return (await world.transport.request({ method: 'GET', path })).body as { spec: Record<string, unknown> };
+      return (await world.transport.request({ method: 'GET', path })).body as {
+        metadata: { annotations?: Record<string, string> };
+        spec: Record<string, unknown>;
+      };
     };
     const fresh = (): string => `lease-${(count += 1)}`;
 
@@ -115,6 +118,80 @@ export function leaseContract(name: string, open: () => Promise<ClusterWorld>): 
       expect(one.held()).toBe(false);
       await until(() => two.held(), renewMs * 4);
       expect((await stored(lease)).spec).toMatchObject({ holderIdentity: 'two', leaseTransitions: 1 });
+    });
+
+    it('tells the holder of a standby that is alive, and of none that is gone', async () => {
+      const lease = fresh();
+      const one = take(lease, 'one');
+      await until(() => one.held());
+      await world.pass(renewMs * 4);
+      expect(one.standby?.()).toBeUndefined();
+      const wire = fragile(world.transport);
+      const two = take(lease, 'two', wire, { node: 'worker-2' });
+      let lost = false;
+      await until(() => {
+        lost ||= !one.held();
+        return one.standby?.() !== undefined;
+      });
+      expect(one.standby?.()).toEqual({ identity: 'two', node: 'worker-2' });
+      expect(two.standby?.()).toBeUndefined();
+      for (let look = 0; look < 20; look++) {
+        await world.pass(100);
+        expect([one.held(), one.standby?.()?.identity]).toEqual([true, 'two']);
+      }
+      expect(lost).toBe(false);
+      wire.cut = true;
+      await until(() => one.standby?.() === undefined, renewMs * 6);
+      expect(one.held()).toBe(true);
+    });
+
+    it('does not take an announcement that stays as it is for a standby', async () => {
+      const lease = fresh();
+      const one = take(lease, 'one');
+      await until(() => one.held());
+      const two = take(lease, 'two');
+      await until(() => one.standby?.()?.identity === 'two');
+      await two.release();
+      await one.release();
+      const three = take(lease, 'three');
+      await until(() => three.held());
+      expect((await stored(lease)).metadata.annotations).toHaveProperty(['oakum.dev/standby']);
+      for (let look = 0; look < 10; look++) {
+        await world.pass(100);
+        expect(three.standby?.()).toBeUndefined();
+      }
+      const four = take(lease, 'four');
+      await until(() => three.standby?.()?.identity === 'four');
+      expect(four.held()).toBe(false);
+    });
+
+    it('is handed over to a standby, which then has one itself, and is not taken back', async () => {
+      const lease = fresh();
+      const one = take(lease, 'one');
+      await until(() => one.held());
+      const two = take(lease, 'two');
+      await until(() => one.standby?.() !== undefined);
+      one.handOver?.();
+      expect(one.held()).toBe(false);
+      await until(() => {
+        expect(one.held()).toBe(false);
+        return two.held();
+      }, renewMs * 4);
+      await until(() => two.standby?.()?.identity === 'one');
+      expect((await stored(lease)).spec).toMatchObject({ holderIdentity: 'two', leaseTransitions: 1 });
+    });
+
+    it('is left alone for half a minute by the one that handed it over, and taken again when nobody wants it', async () => {
+      const lease = fresh();
+      let ahead = 0;
+      const one = take(lease, 'one', world.transport, { elapsed: () => world.clock.now() + ahead });
+      await until(() => one.held());
+      one.handOver?.();
+      await world.pass(durationMs * 2);
+      expect(one.held()).toBe(false);
+      expect((await stored(lease)).spec['holderIdentity'] ?? '').toBe('');
+      ahead = 30_000;
+      await until(() => one.held(), renewMs * 4);
     });
 
     it('is given up before anybody else may take it, when the way to the server is cut', async () => {
