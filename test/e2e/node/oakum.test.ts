@@ -62,8 +62,9 @@ describe('Oakum on real nodes', () => {
       expect((await node.shell('dpkg --audit')).stdout).toBe('');
       expect(node.boots()).toBe(2);
       const seen = story.witness.sightings.filter((one) => one.node === node.name).map((one) => one.change);
-      expect(seen[0]).toBe('cordoned');
-      expect(seen).toContain('booted');
+      // A busy machine makes a kubelet late: that it was not Ready for a moment before is none of Oakum's doing.
+      expect(seen.indexOf('cordoned')).toBeGreaterThanOrEqual(0);
+      expect(seen.indexOf('booted')).toBeGreaterThan(seen.indexOf('cordoned'));
       expect(seen.at(-1)).toBe('uncordoned');
       expect((await story.node(node.name)).metadata.labels['oakum.dev/run']).toMatch(/^[0-9a-f]{10}$/);
     }
@@ -98,8 +99,8 @@ describe('Oakum on real nodes', () => {
       ...request('restart', { action: 'reboot', nodes: ['real-2'] }),
     });
     const status = await story.says(
-      'the run has stopped',
-      (seen) => seen.runs.some((run) => run.state === 'Paused' && run.reason === 'NotRejoined'),
+      'the run has ended, since it has no other node',
+      (seen) => seen.runs.some((run) => run.id.endsWith('-restart') && run.state === 'Failed'),
       slowMs,
     );
     expect(nodeOf(status, 'real-2')).toMatchObject({ phase: 'Quarantined', reason: 'NotRejoined' });
@@ -110,8 +111,8 @@ describe('Oakum on real nodes', () => {
     const boots = second.boots();
     await second.powerOn();
     await story.until('it is back with a new boot id', () => story.saw('real-2', 'booted').length === 2);
-    story.commit(request('back', { action: 'retry', nodes: ['real-2'] }));
-    await story.says('the run is over', answered('restart', 'Done'), slowMs);
+    story.commit(request('back', { nodes: ['real-2'] }));
+    await story.says('it was verified again', answered('back', 'Done'), slowMs);
     expect(second.boots()).toBeGreaterThan(boots);
     expect(await story.cordoned()).toEqual([]);
   });
