@@ -43,7 +43,10 @@ export function deskOf(result: PassResult, earlier: StatusDocument | undefined):
       noticed: result.now,
     }),
     archives: new Map(
-      ended.map((run) => [run.id, { path: archivePath(name, run.id), text: archiveYaml(name, runStatus(run, true)) }]),
+      ended.map((run) => [
+        run.id,
+        { path: archivePath(name, run.id), text: archiveYaml(name, runStatus(run, true), run.approval) },
+      ]),
     ),
     retention: result.fleet.status.retentionRuns,
   };

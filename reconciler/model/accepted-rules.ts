@@ -1,6 +1,6 @@
 // The rules of the commit accepted last: what a later commit may tighten by itself, and may loosen only with their own consent.
 import { digest } from './digest.ts';
-import type { ClusterDesired } from './desired.ts';
+import type { ClusterDesired, Fleet } from './desired.ts';
 import type { ApprovalRules, Gate, Policy } from './policy.ts';
 import type { Freeze, Window } from './window.ts';
 
@@ -40,7 +40,7 @@ export interface AcceptedState {
 }
 
 /** The rules of a cluster with a valid policy; undefined without one. */
-export function acceptedRules(desired: ClusterDesired): AcceptedRules | undefined {
+export function acceptedRules(desired: ClusterDesired, fleet: Pick<Fleet, 'suspend'>): AcceptedRules | undefined {
   const { policy, settings } = desired;
   if (policy === undefined) return undefined;
   const { rollout, drain, updates, reboot } = policy;
@@ -49,7 +49,7 @@ export function acceptedRules(desired: ClusterDesired): AcceptedRules | undefine
     windows: policy.windows,
     freezes: policy.freezes,
     frozen: desired.frozen !== undefined,
-    suspended: policy.suspend || settings.suspend,
+    suspended: policy.suspend || settings.suspend || fleet.suspend,
     gates: policy.gates,
     hold: updates.hold,
     holdRuntime: updates.holdRuntime,

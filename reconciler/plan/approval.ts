@@ -20,7 +20,7 @@ const strictness = { none: 0, merge: 1, review: 2 } as const;
 
 /** The rules that count: those of the commit accepted last; before any was accepted, those that are wished. */
 export function rulesInForce(ledger: LedgerDocument, input: PlanInput): AcceptedRules | undefined {
-  return ledger.rules?.rules ?? (input.desired ? acceptedRules(input.desired) : undefined);
+  return ledger.rules?.rules ?? (input.desired ? acceptedRules(input.desired, input.fleet) : undefined);
 }
 
 /** Reviews must be verified before anything starts: by the rules in force, by the newest wish, or because the deployment demands it. */

@@ -52,7 +52,7 @@ function refusal(ledger: LedgerDocument, input: PlanInput): Hold | undefined {
 
 function looser(ledger: LedgerDocument, input: PlanInput): string[] {
   const { desired } = input;
-  const after = desired && acceptedRules(desired);
+  const after = desired && acceptedRules(desired, input.fleet);
   if (!ledger.rules || !after || !needsReview(ledger, input)) return [];
   // A mode that only the newest wish or the deployment demands judges from now on, not what was accepted before.
   if (ledger.rules.rules.approval.mode !== 'review' && input.settings.approvalFloor !== 'review') return [];
@@ -81,7 +81,7 @@ function noteCommit(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
 /** Remembers the rules only when they, or the files that they came from, are others: a commit about something else costs no write. */
 function noteRules(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
   const { desired, commit } = input;
-  const rules = desired && acceptedRules(desired);
+  const rules = desired && acceptedRules(desired, input.fleet);
   if (!desired || !rules || commit === undefined) return ledger;
   const inputs = Object.fromEntries(desired.inputs.map(({ path, oid }) => [path, oid]));
   const freeze = desired.frozen && (desired.frozen === 'fleet' ? 'FREEZE' : `clusters/${desired.name}/FREEZE`);

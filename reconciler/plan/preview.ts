@@ -53,7 +53,7 @@ export function previewChange(input: PlanInput): Preview {
     ledger: ledger && withoutRules(ledger),
   };
   const plan = planCluster(agreed);
-  const after = desired && acceptedRules(desired);
+  const after = desired && acceptedRules(desired, input.fleet);
   const opened = Object.values(plan.ledger.runs).filter(
     (run) => ledger?.runs[run.id] === undefined && !runEnded(run.state),
   );

@@ -1,4 +1,5 @@
 // StatusDocument → files of the status branch.
+import type { ApprovalRecord } from '../model/approval.ts';
 import { runEnded } from '../model/ledger.ts';
 import { apiVersion } from '../model/names.ts';
 import type { RunStatus, StatusDocument } from '../model/status.ts';
@@ -33,13 +34,16 @@ export function statusYaml(doc: StatusDocument): string {
   return yamlText({ apiVersion, kind: 'ClusterStatus', metadata: { name: cluster }, status: toPlain(status) });
 }
 
-/** `kind: PatchRunRecord`: one ended run with all its nodes (schemas/patch-run-record.schema.json). */
-export function archiveYaml(cluster: string, run: RunStatus): string {
+/**
+ * `kind: PatchRunRecord`: one ended run with all its nodes (schemas/patch-run-record.schema.json), and the evidence of its approval word for word: its
+ * digest is over exactly these values.
+ */
+export function archiveYaml(cluster: string, run: RunStatus, approval?: ApprovalRecord): string {
   return yamlText({
     apiVersion,
     kind: 'PatchRunRecord',
     metadata: { name: run.id, cluster },
-    status: toPlain(run),
+    status: toPlain({ ...run, approval }),
   });
 }
 

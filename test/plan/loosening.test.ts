@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest';
 import type { AcceptedRules } from '../../reconciler/model/accepted-rules.ts';
 import { acceptedRules } from '../../reconciler/model/accepted-rules.ts';
 import { loosens } from '../../reconciler/plan/loosening.ts';
-import { aCluster, aPolicy } from '../support/policies.ts';
+import { aCluster, aFleet, aPolicy } from '../support/policies.ts';
 
 function theRules(): AcceptedRules {
-  const rules = acceptedRules(aCluster({ policy: aPolicy() }));
+  const rules = acceptedRules(aCluster({ policy: aPolicy() }), aFleet);
   if (!rules) throw new Error('no rules');
   return rules;
 }

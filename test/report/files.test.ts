@@ -4,6 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { evidenceDigest, type ApprovalRecord } from '../../reconciler/model/approval.ts';
 import type { StatusDocument } from '../../reconciler/model/status.ts';
 import { archiveYaml, clusterFiles, fleetFiles, statusYaml } from '../../reconciler/report/files.ts';
 import { readStatusDocument } from '../../reconciler/report/read-status.ts';
@@ -25,6 +26,21 @@ function validator(name: string): (text: string) => string[] {
     validate(parse(text)) ? [] : (validate.errors ?? []).map((one) => `${one.instancePath} ${one.message}`);
 }
 
+const judged = {
+  forge: 'github',
+  number: 7,
+  url: 'https://forge.test/pulls/7',
+  path: 'clusters/prod/requests/now.yaml',
+  head: 'a'.repeat(40),
+  merged: 'b'.repeat(40),
+  mergedAt: 1_790_000_000_000,
+  by: [{ id: '12', name: 'alice', review: '3', at: 1_789_999_999_000 }],
+  rule: { minApprovals: 1, approvers: ['@alice'] },
+  closure: { files: { 'clusters/prod/policy.yaml': 'c'.repeat(40) }, resolved: 'd'.repeat(64) },
+  ceiling: { nodes: 3, packages: undefined, reboots: 3, force: false },
+} as const;
+const evidence: ApprovalRecord = { ...judged, digest: evidenceDigest(judged) };
+
 /** Documents of every stage of a whole run, with its end. */
 async function stages(): Promise<{ docs: StatusDocument[]; archive: string }> {
   const world = aWorld();
@@ -35,7 +51,7 @@ async function stages(): Promise<{ docs: StatusDocument[]; archive: string }> {
     world.now = Math.max(world.now + 1, Math.min(plan.wakeAt, world.cluster.nextAt() ?? world.now + 60_000));
     if (world.runs().every((run) => run.endedAt !== undefined)) break;
   }
-  return { docs, archive: archiveYaml('prod', runStatus(world.theRun(), true)) };
+  return { docs, archive: archiveYaml('prod', runStatus(world.theRun(), true), evidence) };
 }
 
 /** Every text of the document replaced by this one. */
@@ -69,6 +85,9 @@ describe('files of the status branch', () => {
       expect(readStatusDocument(statusYaml(doc))).toEqual(doc);
     }
     expect(record?.(archive)).toEqual([]);
+    // What is read back has the same digest: nothing was cleaned or lost on the way.
+    const { approval } = (parse(archive) as { status: { approval: ApprovalRecord } }).status;
+    expect(evidenceDigest(approval)).toBe(evidence.digest);
     expect(docs.some((doc) => doc.counts.underWay === 1)).toBe(true);
   });
 
