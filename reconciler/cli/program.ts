@@ -12,6 +12,7 @@ import { UsageError } from './settings.ts';
 import { registerStatus } from './status.ts';
 import { registerValidate } from './validate.ts';
 import { version } from './version.ts';
+import { registerVerify } from './verify.ts';
 import { registerWhy } from './why.ts';
 
 /** Runs one verb; the answer is the exit code: 0 fine, 1 something failed, 2 the input is wrong. */
@@ -33,6 +34,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     registerWhy,
     registerScript,
     registerAccept,
+    registerVerify,
   ])
     register(program);
   // A reader that has seen enough (`oakum script | head`) is no fault.
