@@ -3,6 +3,7 @@ import type { Contributor, Identity, PullRequest, Review } from '../model/approv
 import type { AdapterError } from '../model/failure.ts';
 import { contributorsOf, type WrittenCommit } from './forge-contributors.ts';
 import { notUnderstood } from './forge-failure.ts';
+import { fieldReaders } from './forge-fields.ts';
 
 /** A pull request as the API tells it, and what only some callers need. */
 export interface GiteaPull {
@@ -20,43 +21,11 @@ export interface GiteaCommit {
   readonly written: WrittenCommit;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 function unreadable(what: string): AdapterError {
   return notUnderstood({ forge: 'Gitea', what: 'reading its answer', needs: '' }, what);
 }
 
-/** The fields of an object. Throws AdapterError when it is none. */
-export function fieldsOf(value: unknown, what: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw unreadable(`${what} is no object`);
-  return value as Fields;
-}
-
-export function textOf(fields: Fields, name: string, what: string): string {
-  const value = fields[name];
-  if (typeof value !== 'string') throw unreadable(`${what} has no text "${name}"`);
-  return value;
-}
-
-export function numberOf(fields: Fields, name: string, what: string): number {
-  const value = fields[name];
-  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw unreadable(`${what} has no number "${name}"`);
-  return value;
-}
-
-function instantOf(fields: Fields, name: string, what: string): number {
-  const at = Date.parse(textOf(fields, name, what));
-  if (Number.isNaN(at)) throw unreadable(`${what} has no time "${name}"`);
-  return at;
-}
-
-/** A full object id, SHA-1 or SHA-256. */
-export function commitOf(fields: Fields, name: string, what: string): string {
-  const value = fields[name];
-  if (typeof value !== 'string' || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(value))
-    throw unreadable(`${what} has no commit "${name}"`);
-  return value;
-}
+export const { fieldsOf, textOf, numberOf, instantOf, commitOf } = fieldReaders('Gitea');
 
 /**
  * An account. Ids below 1 belong to accounts of the system: all deleted accounts share -1 ("Ghost"), workflows act as -2, so they are nobody who

@@ -2,8 +2,7 @@
 import type { Identity, PullRequest } from '../model/approval.ts';
 import type { AdapterError } from '../model/failure.ts';
 import { notUnderstood } from './forge-failure.ts';
-
-type Fields = Readonly<Record<string, unknown>>;
+import { fieldReaders, type Fields } from './forge-fields.ts';
 
 /** A merge request as the API tells it, and what only some callers need. */
 export interface GitlabPull {
@@ -50,37 +49,7 @@ function unreadable(what: string): AdapterError {
   return notUnderstood({ forge: 'GitLab', what: 'reading its answer', needs: '' }, what);
 }
 
-/** The fields of an object. Throws AdapterError when it is none. */
-export function fieldsOf(value: unknown, what: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw unreadable(`${what} is no object`);
-  return value as Fields;
-}
-
-export function textOf(fields: Fields, name: string, what: string): string {
-  const value = fields[name];
-  if (typeof value !== 'string') throw unreadable(`${what} has no text "${name}"`);
-  return value;
-}
-
-export function numberOf(fields: Fields, name: string, what: string): number {
-  const value = fields[name];
-  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw unreadable(`${what} has no number "${name}"`);
-  return value;
-}
-
-function instantOf(fields: Fields, name: string, what: string): number {
-  const at = Date.parse(textOf(fields, name, what));
-  if (Number.isNaN(at)) throw unreadable(`${what} has no time "${name}"`);
-  return at;
-}
-
-/** A full object id, SHA-1 or SHA-256. */
-export function shaOf(fields: Fields, name: string, what: string): string {
-  const value = fields[name];
-  if (typeof value !== 'string' || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(value))
-    throw unreadable(`${what} has no commit "${name}"`);
-  return value;
-}
+export const { fieldsOf, textOf, numberOf, instantOf, commitOf: shaOf } = fieldReaders('GitLab');
 
 /** Names that GitLab gives to the accounts of access tokens, service accounts and deleted people; its own page says it for sure. */
 const programs = /^(project|group)_\d+_bot|^service_account_|^ghost\d*$|^(alert|support|security|duo)-[a-z-]*bot/;
