@@ -157,7 +157,8 @@ function credentialsFrom(flags: ForgeFlags, file: (name: string) => string | und
 export function addressOf(repo: string): { readonly host: string; readonly path: string } {
   const short = /^(?:[^@/\s]+@)?([^:/\s]+):(?!\/)(.+)$/.exec(repo);
   const url = short === null && URL.canParse(repo) ? new URL(repo) : undefined;
-  const host = short?.[1] ?? url?.host ?? '';
+  // The port of an ssh address is none of the API's.
+  const host = short?.[1] ?? (url?.protocol === 'ssh:' ? url.hostname : url?.host) ?? '';
   const path = short?.[2] ?? url?.pathname ?? '';
   return {
     host,
@@ -168,17 +169,16 @@ export function addressOf(repo: string): { readonly host: string; readonly path:
   };
 }
 
-function apiOf(kind: ForgeKind, host: string): string {
-  // The port of an ssh address is none of the API's.
-  const name = host.replace(/:\d+$/, '');
-  if (name === '') throw new UsageError('--forge-url is needed: the repository’s address names no host');
+/** Root of a forge's API at a host. Throws UsageError when there is no host. */
+export function apiOf(kind: ForgeKind, host: string): string {
+  if (host === '') throw new UsageError('--forge-url is needed: the repository’s address names no host');
   switch (kind) {
     case 'github':
-      return name === 'github.com' ? 'https://api.github.com' : `https://${name}/api/v3`;
+      return host === 'github.com' ? 'https://api.github.com' : `https://${host}/api/v3`;
     case 'gitlab':
-      return `https://${name}/api/v4`;
+      return `https://${host}/api/v4`;
     case 'gitea':
-      return `https://${name}/api/v1`;
+      return `https://${host}/api/v1`;
     case 'git':
       return '';
   }
