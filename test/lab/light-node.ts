@@ -170,8 +170,16 @@ export async function startLightNode(
     for (let round = 1; !removed.signal.aborted; round += 1) {
       await sleep(10_000, undefined, { signal: removed.signal });
       await beat();
-      if (round % 30 === 0) await tell(true);
+      if (round % 30 === 0 || (await takenForLost())) await tell(true);
     }
+  }
+
+  /** The node controller says Unknown after a long silence (of the API server, too); a kubelet puts that right with its next look. */
+  async function takenForLost(): Promise<boolean> {
+    const seen = await api
+      .get<{ status?: { conditions?: { type: string; status: string }[] } }>(path)
+      .catch(() => undefined);
+    return seen?.status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'Unknown') === true;
   }
 
   const self: LightNode = {
