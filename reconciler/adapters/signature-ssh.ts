@@ -73,7 +73,10 @@ export function readSshKey(type: string, base64: string): SshKey | undefined {
 export function readSshSignature(text: string): SshSignature | SignatureFault {
   const body = text.length > longestSignature ? undefined : armour.exec(`${text.trimEnd()}\n`)?.[1];
   if (body === undefined) return fault('Malformed', 'The SSH signature is not armoured as OpenSSH does it.');
-  const bytes = Buffer.from(body.replaceAll('\n', ''), 'base64');
+  const bytes = Buffer.from(body, 'base64');
+  // Node reads over bits that mean nothing; ssh-keygen does not.
+  if (bytes.toString('base64') !== body.replaceAll('\n', ''))
+    return fault('Malformed', 'The SSH signature is not armoured as OpenSSH does it.');
   try {
     const outer = wire(bytes);
     if (outer.take(magic.length).toString('latin1') !== magic || outer.number() !== 1)

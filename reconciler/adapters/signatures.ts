@@ -73,6 +73,7 @@ async function judgeOpenPgp(
   signers: Signers,
   now: number,
 ): Promise<SignatureVerdict> {
+  if (!isWholeArmour(armoured)) return bad('Malformed', 'The OpenPGP signature is not wrapped as RFC 9580 says.');
   let signature: Signature;
   try {
     signature = await readSignature({ armoredSignature: armoured });
@@ -112,6 +113,27 @@ async function judgeOpenPgp(
   const emails = new Set([...signer.emails, ...(principal.includes('@') ? [principal.toLowerCase()] : [])]);
   return { kind: 'good', fingerprint, principal, emails: [...emails], at };
 }
+
+/**
+ * Is this one OpenPGP signature in ASCII armour, from its first line to its last, with a checksum that fits if it has one (RFC 9580, section 6)?
+ * The library reads over a damaged frame and a wrong checksum; gpg, and with it `git verify-commit`, does not.
+ */
+function isWholeArmour(text: string): boolean {
+  const [, body = '', checksum] = armourPattern.exec(text) ?? [];
+  if (body === '') return false;
+  const bytes = Buffer.from(body, 'base64');
+  if (bytes.toString('base64') !== body.replaceAll('\n', '')) return false;
+  if (checksum === undefined) return true;
+  let crc = 0xb704ce;
+  for (const byte of bytes) {
+    crc ^= byte << 16;
+    for (let bit = 0; bit < 8; bit++) crc = (crc << 1) ^ (crc & 0x800000 ? 0x1864cfb : 0);
+  }
+  return Buffer.from([crc >> 16, crc >> 8, crc].map((value) => value & 0xff)).toString('base64') === checksum;
+}
+
+const armourPattern =
+  /^-----BEGIN PGP SIGNATURE-----\n(?:[A-Z][A-Za-z]*: [ -~]*\n)*\n((?:[A-Za-z0-9+/]{1,76}\n)*[A-Za-z0-9+/]{1,76}={0,2}\n)(?:=([A-Za-z0-9+/]{4})\n)?-----END PGP SIGNATURE-----\n?$/;
 
 const weakHashes: ReadonlySet<number> = new Set([enums.hash.md5, enums.hash.sha1, enums.hash.ripemd]);
 

@@ -304,7 +304,25 @@ describe('any byte that changes', () => {
     place.raw(place.commit({ settings: gpgSettings(gpgKeys.get('curve') ?? '') })),
   ];
 
-  it('never makes a signature good that git refuses, and mostly the other way round', async () => {
+  it('never makes a signature good that git refuses', async () => {
+    // Every bit of every byte: a library that reads over damage hides it from a few random tries.
+    for (const raw of commits()) {
+      const start = raw.indexOf('\ngpgsig ') + 1;
+      const end = raw.indexOf('\n\n', start);
+      const wrong: string[] = [];
+      for (let at = 0; at < raw.length; at++)
+        for (let bit = 0; bit < 8; bit++) {
+          const changed = Buffer.from(raw);
+          changed[at] = (changed[at] ?? 0) ^ (1 << bit);
+          if ((await judge(changed)).kind !== 'good') continue;
+          const signed = at < start || at > end;
+          if (signed || !place.verify(place.store(changed))) wrong.push(`bit ${String(bit)} of byte ${String(at)}`);
+        }
+      expect(wrong).toEqual([]);
+    }
+  }, 120_000);
+
+  it('makes a signature bad that git likes only by its form', async () => {
     for (const raw of commits()) {
       const flips = fc.record({ at: fc.nat(raw.length - 1), bit: fc.integer({ min: 0, max: 7 }) });
       await fc.assert(
@@ -312,90 +330,12 @@ describe('any byte that changes', () => {
           const changed = Buffer.from(raw);
           changed[at] = (changed[at] ?? 0) ^ (1 << bit);
           const verdict = await judge(changed);
-          const byGit = place.verify(place.store(changed));
-          if (verdict.kind === 'good') expect(byGit).toBe(true);
-          // Where git is content and we are not, it is about form: how the signature is wrapped, never whose it is.
-          else if (byGit) expect(verdict).toMatchObject({ kind: 'bad', code: 'Malformed' });
+          // Where git is content and we are not, it is about how the signature is wrapped, never whose it is.
+          if (verdict.kind !== 'good' && place.verify(place.store(changed)))
+            expect(verdict).toMatchObject({ kind: 'bad', code: 'Malformed' });
         }),
         { numRuns: 25 },
       );
     }
   }, 180_000);
-
-  it('in what was signed is always seen', async () => {
-    for (const raw of commits()) {
-      const start = raw.indexOf('\ngpgsig ') + 1;
-      const end = raw.indexOf('\n\n');
-      const payload = fc.nat(raw.length - 1).filter((at) => at < start || at > end);
-      await fc.assert(
-        fc.asyncProperty(payload, fc.integer({ min: 0, max: 7 }), async (at, bit) => {
-          const changed = Buffer.from(raw);
-          changed[at] = (changed[at] ?? 0) ^ (1 << bit);
-          expect((await judge(changed)).kind).not.toBe('good');
-        }),
-        { numRuns: 200 },
-      );
-    }
-  }, 120_000);
-});
-
-describe('the list of signers', () => {
-  const read = (text: string): Promise<Signers> => readSigners(new Map([['signers/allowed_signers', text]]));
-  const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl';
-
-  it('reads principals, options and comments', async () => {
-    const { ssh, problems } = await read(
-      `# x\n\n  ann@example.org ${key} laptop of ann\n"bob" namespaces="git" ${key}\neve valid-before="202701011230",valid-after="20260101Z" ${key}`,
-    );
-    expect(problems).toEqual([]);
-    expect(ssh.map(({ principal, validAfter, validBefore }) => [principal, validAfter, validBefore])).toEqual([
-      ['ann@example.org', undefined, undefined],
-      ['bob', undefined, undefined],
-      ['eve', Date.UTC(2026, 0, 1), Date.UTC(2027, 0, 1, 12, 30)],
-    ]);
-  });
-
-  it.each([
-    ['ann', 'expected'],
-    [`*@example.org ${key}`, 'one principal'],
-    [`ann,bob ${key}`, 'one principal'],
-    [`ann cert-authority ${key}`, 'certificates'],
-    [`ann no-touch-required ${key}`, 'not known'],
-    [`ann valid-before="tomorrow" ${key}`, 'YYYYMMDD'],
-    [`ann valid-before="20260231" ${key}`, 'YYYYMMDD'],
-    [`ann namespaces="g*" ${key}`, 'patterns'],
-    [`ann ${key.replace('ssh-ed25519', 'ssh-rsa')}`, 'not a key'],
-    [`ann ssh-dss AAAAB3NzaC1kc3M=`, 'not a key'],
-    [`ann ${key.slice(0, 40)}`, 'not a key'],
-  ])('lets nobody sign by the line %s', async (line, why) => {
-    const { ssh, problems } = await read(`${line}\n`);
-    expect(ssh).toEqual([]);
-    expect(problems.join()).toContain(why);
-    expect(problems.join()).toContain('signers/allowed_signers:1');
-  });
-
-  it('takes no private key and no text for a key', async () => {
-    const secret = place
-      .run('gpg', [
-        '--batch',
-        '--armor',
-        '--passphrase',
-        '',
-        '--pinentry-mode',
-        'loopback',
-        '--export-secret-keys',
-        gpgKeys.get('curve') ?? '',
-      ])
-      .toString();
-    const { openPgp, problems } = await readSigners(
-      new Map([
-        ['signers/a.asc', secret],
-        ['signers/b.asc', 'x'],
-        ['signers/deep/c.asc', 'x'],
-      ]),
-    );
-    expect(openPgp).toEqual([]);
-    expect(problems).toHaveLength(2);
-    expect(problems.join()).toContain('private');
-  });
 });
