@@ -95,7 +95,7 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
       frozen: reads.some(({ says }) => says.kind === 'freeze'),
       problems: sortProblems(reads.flatMap(({ problems }) => problems)),
       inputs: reads
-        .filter(({ place }) => place.kind === 'object')
+        .filter(({ place }) => place.kind === 'object' || place.kind === 'signers')
         .map(({ file }) => ({ path: file.path, oid: file.oid })),
     };
   }

@@ -15,6 +15,8 @@ export type Place =
   | { readonly kind: 'object'; readonly object: FileKind; readonly name: string; readonly owner: Owner }
   /** A file FREEZE: being there is its content. */
   | { readonly kind: 'freeze'; readonly owner: Owner }
+  /** Keys of those who may sign. Read by whoever checks signatures; here only that a file is another one counts. */
+  | { readonly kind: 'signers'; readonly owner: Owner }
   /** A path that looks as if it meant something and does not; the message says what to do. */
   | {
       readonly kind: 'unread';
@@ -43,6 +45,8 @@ export function placeOf(path: string): Place {
       return inClusters(rest);
     case 'policies':
       return inPolicies(rest);
+    case 'signers':
+      return /^(?:allowed_signers|[^/]+\.asc)$/.test(rest.join('/')) ? { kind: 'signers', owner: fleet } : other;
     case 'profiles':
     case 'rollouts':
       return harmless.test(parts.at(-1) ?? '') ? other : notSupported({ kind: 'nobody' }, `${top}/`);

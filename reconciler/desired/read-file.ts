@@ -75,6 +75,7 @@ export function readFile(file: InputFile, judges: Judges): ReadFile {
   const refused = (...problems: Problem[]): ReadFile => ({ file, place, problems, says: { kind: 'nothing' } });
   switch (place.kind) {
     case 'other':
+    case 'signers':
       return refused();
     case 'freeze': {
       // Whatever lies there, a person wanted a stop; only links are told, because they may hide where they came from.

@@ -27,6 +27,8 @@ export interface AcceptedRules {
   readonly uncordonHalfChanged: boolean;
   /** Hash of everything that a node gets when it joins, without another approval; empty while `onBoot` is off. */
   readonly boot: string;
+  /** Object ids of the files with the keys of those who may sign, by path; absent: there are none. */
+  readonly signers?: Readonly<Record<string, string>>;
 }
 
 /** What the ledger keeps of the commit that was accepted: its rules, and the files that they came from. */
@@ -44,6 +46,8 @@ export function acceptedRules(desired: ClusterDesired, fleet: Pick<Fleet, 'suspe
   const { policy, settings } = desired;
   if (policy === undefined) return undefined;
   const { rollout, drain, updates, reboot } = policy;
+  const keys = desired.inputs.filter(({ path }) => path.startsWith('signers/'));
+  const signers = Object.fromEntries(keys.map(({ path, oid }) => [path, oid]));
   return {
     approval: policy.approval,
     windows: policy.windows,
@@ -66,5 +70,6 @@ export function acceptedRules(desired: ClusterDesired, fleet: Pick<Fleet, 'suspe
     boot: policy.onBoot.enabled
       ? digest([policy.onBoot, policy.nodes, updates, reboot, drain, policy.hooks, policy.strategy])
       : '',
+    ...(keys.length === 0 ? {} : { signers }),
   };
 }

@@ -56,7 +56,16 @@ export function loosens(before: AcceptedRules, after: AcceptedRules): string[] {
   );
   say(after.uncordonHalfChanged && !before.uncordonHalfChanged, 'onFailure becomes uncordon');
   say(after.boot !== '' && after.boot !== before.boot, 'what is done to nodes that join (onBoot) changes');
+  // Which key is whose cannot be told from here, so every change is one that lets somebody else speak.
+  const keys = changed(before.signers ?? {}, after.signers ?? {});
+  say(keys.length > 0, `the keys of those who may sign change (${keys.join(', ')})`);
   return found;
+}
+
+/** Paths with another value, sorted. */
+function changed(before: Readonly<Record<string, string>>, after: Readonly<Record<string, string>>): string[] {
+  const paths = new Set([...Object.keys(before), ...Object.keys(after)]);
+  return [...paths].filter((path) => before[path] !== after[path]).sort();
 }
 
 /** Words of `some` that `all` does not have. */

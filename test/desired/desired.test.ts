@@ -52,6 +52,22 @@ describe('desired', () => {
     ]);
   });
 
+  test('the keys of those who may sign are inputs of every cluster, and nothing else of their folder is', () => {
+    const desired = desire({
+      'clusters/prod/policy.yaml': policy('prod'),
+      'signers/allowed_signers': 'ann@example.org ssh-ed25519 AAAA\n',
+      'signers/bob.asc': 'a key\n',
+      'signers/README.md': 'who is who\n',
+      'signers/old/carl.asc': 'a key\n',
+    });
+    expect(desired.problems).toEqual([]);
+    expect(desired.clusters.get('prod')?.inputs.map(({ path }) => path)).toEqual([
+      'clusters/prod/policy.yaml',
+      'signers/allowed_signers',
+      'signers/bob.asc',
+    ]);
+  });
+
   test('windows and freezes take the zone of the schedule', () => {
     const { clusters } = desire({
       'clusters/a/policy.yaml': policy(

@@ -56,6 +56,15 @@ describe('loosens', () => {
     expect(loosens(after, after)).toEqual([]);
   });
 
+  it('says every change of the keys that may sign: added, exchanged and taken away', () => {
+    const one = { ...base, signers: { 'signers/allowed_signers': 'a' } };
+    const other = { ...base, signers: { 'signers/allowed_signers': 'b', 'signers/bob.asc': 'c' } };
+    expect(loosens(one, one)).toEqual([]);
+    expect(loosens(base, one)).toEqual([expect.stringContaining('signers/allowed_signers')]);
+    expect(loosens(one, base)).toEqual([expect.stringContaining('signers/allowed_signers')]);
+    expect(loosens(one, other)).toEqual([expect.stringContaining('signers/allowed_signers, signers/bob.asc')]);
+  });
+
   it('names each of several, also when others are tightened in the same change', () => {
     const found = loosens(
       { ...base, maxFailures: 1, maxRebootsPerDay: 3 },
