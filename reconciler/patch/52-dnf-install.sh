@@ -122,13 +122,14 @@ dnf_advisories() { # pending | applied
     rpm_applied_advisories
     return 0
   fi
-  dnf_quiet -q updateinfo list "$DNF_FILTER" 2>/dev/null | awk 'NF >= 3 { print "a " $1 " " $NF }' >"$TMP/advisory.lines"
-  dnf_quiet -q updateinfo list "$DNF_FILTER" --with-cve 2>/dev/null | awk 'NF >= 3 { print "c " $1 " " $NF }' >>"$TMP/advisory.lines"
-  awk -v native="$RPM_NATIVE" "$RPM_AWK"'FILENAME ~ /plan\.tsv$/ { split($0, p, "\t"); planned[p[1]] = p[3]; next }
-    { rpm_split($3, p); key = rpm_key(p[2], p[4], native); if (!(key in planned) || rpm_compare(p[3], planned[key]) > 0) next }
+  # Also of what is kept back: that a protected package has a fix that does not come in is worth knowing.
+  dnf_quiet -q --disableexcludes=all --disableplugin=versionlock updateinfo list "$DNF_FILTER" 2>/dev/null | awk 'NF >= 3 { print "a " $1 " " $NF }' >"$TMP/advisory.lines"
+  dnf_quiet -q --disableexcludes=all --disableplugin=versionlock updateinfo list "$DNF_FILTER" --with-cve 2>/dev/null | awk 'NF >= 3 { print "c " $1 " " $NF }' >>"$TMP/advisory.lines"
+  awk -v native="$RPM_NATIVE" "$RPM_AWK"'FILENAME ~ /pending\.tsv$/ { split($0, p, "\t"); pending[p[1]] = p[3]; next }
+    { rpm_split($3, p); key = rpm_key(p[2], p[4], native); if (!(key in pending) || rpm_compare(p[3], pending[key]) > 0) next }
     $1 == "a" { row[++n] = $2 "\t" key; at[n] = $3; next }
     $2 ~ /^CVE-/ && !(($2, $3) in seen) { seen[$2, $3]; cves[$3] = cves[$3] (cves[$3] == "" ? "" : " ") $2 }
-    END { for (i = 1; i <= n; i++) print row[i] "\t" (cves[at[i]] == "" ? "-" : cves[at[i]]) }' "$TMP/plan.tsv" "$TMP/advisory.lines" |
+    END { for (i = 1; i <= n; i++) print row[i] "\t" (cves[at[i]] == "" ? "-" : cves[at[i]]) }' "$TMP/pending.tsv" "$TMP/advisory.lines" |
     LC_ALL=C sort -u | rpm_pending_advisories
 }
 

@@ -90,8 +90,8 @@ zypper_advisories() { # pending | applied
     rpm_applied_advisories
     return 0
   fi
-  awk -F'\t' 'FILENAME ~ /plan\.tsv$/ { planned[$1]; next } FILENAME ~ /patches/ { cves[$1] = $2; next }
-    ($2 in planned) && ($1 in cves) { print $1 "\t" $2 "\t" cves[$1] }' "$TMP/plan.tsv" "$TMP/patches.tsv" "$TMP/asks.tsv" | LC_ALL=C sort -u | rpm_pending_advisories
+  awk -F'\t' 'FILENAME ~ /pending\.tsv$/ { pending[$1]; next } FILENAME ~ /patches/ { cves[$1] = $2; next }
+    ($2 in pending) && ($1 in cves) { print $1 "\t" $2 "\t" cves[$1] }' "$TMP/pending.tsv" "$TMP/patches.tsv" "$TMP/asks.tsv" | LC_ALL=C sort -u | rpm_pending_advisories
 }
 
 zypper_cleanup() {

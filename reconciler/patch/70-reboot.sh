@@ -48,15 +48,25 @@ boot_danger() {
 
 # Services that still run code which was replaced. They are named, never restarted: the one may be containerd, the network or the kubelet.
 services_to_restart() {
-  if command -v needrestart >/dev/null 2>&1; then
-    run_limited 60 needrestart -b -r l 2>/dev/null </dev/null | sed -n 's/^NEEDRESTART-SVC: *//p' | LC_ALL=C sort -u >"$TMP/svc.txt"
+  # needrestart also knows scripts whose interpreter or modules were replaced. Its word counts when it came to its end.
+  if command -v needrestart >/dev/null 2>&1 && run_limited 60 needrestart -b -r l </dev/null >"$TMP/needrestart" 2>/dev/null &&
+    grep -q '^NEEDRESTART-VER' "$TMP/needrestart"; then
+    sed -n 's/^NEEDRESTART-SVC: *//p' "$TMP/needrestart" | LC_ALL=C sort -u >"$TMP/svc.txt"
     return 0
   fi
-  # Mapped libraries whose file is gone, and the service by its control group; pods live outside system.slice.
-  find /proc -maxdepth 2 -path '/proc/[0-9]*/maps' -exec grep -lsE '/(usr/)?lib.*\.so[^ ]* \(deleted\)' {} + 2>/dev/null >"$TMP/stale"
-  while read -r stale_maps; do
-    sed -n 's#^.*:/\(system\|user\)\.slice/\(.*/\)*\([^/]*\.service\)$#\3#p' "${stale_maps%/maps}/cgroup" 2>/dev/null
-  done <"$TMP/stale" | LC_ALL=C sort -u >"$TMP/svc.txt"
+  # Programs and libraries in memory whose file is gone, and the service by its control group.
+  find /proc -maxdepth 2 -path '/proc/[0-9]*/maps' -exec grep -lsE '^[^ ]+ ..x. .* /(usr|lib[^/]*|s?bin|opt)/.* \(deleted\)$' {} + 2>/dev/null >"$TMP/stale"
+  while read -r stale_maps; do cat "${stale_maps%/maps}/cgroup" 2>/dev/null; done <"$TMP/stale" | services_of | LC_ALL=C sort -u >"$TMP/svc.txt"
+}
+
+# The service in each line of /proc/PID/cgroup. A service may have control groups below its own (systemd-udevd.service/udev); containers
+# and sessions are no services, also where a runtime puts its pods below its own service.
+services_of() {
+  awk '/kubepods|cri-containerd|crio-|libpod|docker[-\/]|machine\.slice|lxc/ { next }
+    { sub(/^[^:]*:[^:]*:/, ""); n = split($0, part, "/"); name = ""
+      if (part[2] != "system.slice" && part[2] != "user.slice") next
+      for (i = 3; i <= n; i++) if (part[i] ~ /\.service$/) name = part[i]; else if (part[i] ~ /\.scope$/) name = ""
+      if (name != "") print name }'
 }
 
 mode_reboot() {

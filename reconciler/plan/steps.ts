@@ -164,18 +164,21 @@ function verifying(context: StepContext): StepResult {
     result.left > 0
       ? `; ${result.left} left (${result.kept.map(([name, why]) => `${name}: ${why}`).join(', ') || 'see the result'})`
       : '';
+  const end = told + left + staleServices(record);
   const proven = owed
-    ? release(
-        after,
-        now,
-        'Patched',
-        'RebootPending',
-        `${told}${left}; a reboot is required and not allowed by the policy`,
-      )
-    : release(after, now, 'Patched', 'Patched', told + left);
+    ? release(after, now, 'Patched', 'RebootPending', `${end}; a reboot is required and not allowed by the policy`)
+    : release(after, now, 'Patched', 'Patched', end);
   if (nextHook(context.run, after, 'after') === undefined) return { record: proven, actions: [] };
   const hooked = enter(proven, 'AfterHooks', now, proven.message, 'WaitingForHook');
   return { record: hooked, actions: [] };
+}
+
+/** Services that still run replaced code: a reboot would have ended that, and nobody else restarts them. */
+function staleServices({ rebootAt, patch }: NodeRecord): string {
+  const services = rebootAt === undefined ? (patch?.services ?? []) : [];
+  if (services.length === 0) return '';
+  const more = services.length > 5 ? ` and ${services.length - 5} more` : '';
+  return `; until restarted, these run replaced code: ${services.slice(0, 5).join(', ')}${more}`;
 }
 
 /** The node is proven and still out: hooks look at it before it takes pods again. */

@@ -130,6 +130,13 @@ const PACKAGES: readonly (readonly [Pocket, Package])[] = [
     files: { 'etc/configured.conf': 'setting=1.1\n' },
     conffiles: ['/etc/configured.conf'],
   }),
+  // A library and a program that a service has in memory.
+  ...(['release', 'security'] as const).map((pocket) => {
+    const version = pocket === 'release' ? '1.0' : '1.1';
+    return shipped(pocket, 'served', version, {
+      files: { 'usr/lib/libserved.so.1': version, 'usr/sbin/served': version },
+    });
+  }),
   ...faulty('with-epoch', {}),
   shipped('security', 'with-epoch', '1:0.9'),
 ];

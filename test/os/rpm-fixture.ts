@@ -72,6 +72,11 @@ const PACKAGES: readonly Package[] = [
   { name: 'slow', version: '1.2', body: 'Requires: sec-imp >= 1.2', scripts: '%post -p <lua>\nposix.sleep(8)' },
   { name: 'clash', version: '1.1' },
   { name: 'clash', version: '1.2', files: ['/usr/share/oldtool-1.0/version'] },
+  // A library and a program that a service has in memory.
+  ...versions('served', '1.1', '1.2').map((one) => ({
+    ...one,
+    files: ['/usr/lib/libserved.so.1', '/usr/sbin/served'],
+  })),
   { name: 'bad-post', version: '1.1' },
   { name: 'bad-post', version: '1.2', scripts: '%post -p <lua>\nerror("it cannot be configured")' },
 ];
@@ -142,6 +147,13 @@ const ADVISORIES: readonly Advisory[] = [
     severity: 'Important',
     packages: ['epoch-lib 1.2'],
     cves: ['CVE-2026-1616'],
+  },
+  {
+    id: 'SEC-2026:0018',
+    type: 'security',
+    severity: 'Moderate',
+    packages: ['served 1.2'],
+    cves: ['CVE-2026-1818', 'CVE-2026-1819'],
   },
   {
     id: 'SEC-2026:0015',

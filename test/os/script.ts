@@ -1,4 +1,5 @@
 // The patch script under test: put together as the product does it, run as its pod would, its answer read back.
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -136,4 +137,21 @@ export async function start(root: Root, options: Start): Promise<Answer> {
   const text = await readFile(made.result, 'utf8');
   if (text === '') throw new Error(`no result; exit ${String(ran.status)}\n${ran.stdout}\n${ran.stderr}`);
   return { ...ran, result: readResult(text), bytes: Buffer.byteLength(text) };
+}
+
+/**
+ * The whole document of an answer, put together from the numbered lines of its log and held to the size and hash that the short one names.
+ * `advisories` are lines "advisory package CVE CVE ..." with - for what is not known.
+ */
+export function wholeOf(answer: Answer): Result & { readonly advisories: readonly string[] } {
+  const parts = answer.stdout
+    .split('\n')
+    .filter((line) => line.startsWith(`OSPATCH ${answer.result.run} `))
+    .map((line) => line.split(' ')[3] ?? '');
+  const { full } = answer.result;
+  if (full === undefined || parts.length !== full.parts) throw new Error(`${String(parts.length)} parts in the log`);
+  const text = gunzipSync(Buffer.from(parts.join(''), 'base64'));
+  if (text.length !== full.bytes || createHash('sha256').update(text).digest('hex') !== full.sha256)
+    throw new Error('the log does not hold the document that the result names');
+  return JSON.parse(text.toString()) as Result & { readonly advisories: readonly string[] };
 }

@@ -172,6 +172,28 @@ describe('a node that', () => {
   });
 });
 
+describe('services that still run replaced code', () => {
+  const services = ['ssh', 'cron', 'dbus', 'chrony', 'rsyslog', 'udev'].map((name) => `${name}.service`);
+
+  it('are named where the node is told to be patched, five of them and how many more', async () => {
+    const world = worldWith({ services });
+    await world.run(hour);
+    const [record] = Object.values(world.theRun().nodes);
+    expect(record?.message).toBe(
+      '3 packages changed; until restarted, these run replaced code: ssh.service, cron.service, dbus.service, chrony.service, rsyslog.service and 1 more',
+    );
+  });
+
+  it('are not named after a reboot, which has started them anew, and are when it is owed', async () => {
+    const rebooted = worldWith({ services, rebootNeeded: true });
+    await rebooted.run(hour);
+    expect(Object.values(rebooted.theRun().nodes)[0]?.message).not.toContain('replaced code');
+    const owed = worldWith({ services, rebootNeeded: true }, aPolicy({ reboot: { when: 'never' } }));
+    await owed.run(hour);
+    expect(Object.values(owed.theRun().nodes)[0]?.message).toMatch(/ssh.service.*; a reboot is required/);
+  });
+});
+
 describe('the script, asked again', () => {
   it('is told the same attempt when only its answer was lost, so that it attaches', async () => {
     const world = worldWith({ lostResults: 1 });

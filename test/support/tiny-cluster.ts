@@ -45,6 +45,8 @@ export interface NodeBehaviour {
   patchAnswers: string[];
   /** What the script warns of, until a patch has ended well. */
   warnings: string[];
+  /** Services that run replaced code after a patch. */
+  services: string[];
   /** The pod of the Job does not start, this many times. */
   stuckJobs: number;
   jobMs: number;
@@ -149,6 +151,7 @@ export class TinyCluster implements Cluster {
         lostResults: 0,
         patchAnswers: [],
         warnings: [],
+        services: [],
         stuckJobs: 0,
         jobMs: 5_000,
         rebootMs: 30_000,
@@ -516,6 +519,7 @@ export class TinyCluster implements Cluster {
         state: step === 'reboot' ? 'scheduled' : 'none',
       },
       ...(behaviour.warnings.length > 0 ? { warn: behaviour.warnings } : {}),
+      ...(step === 'patch' && behaviour.services.length > 0 ? { svc: behaviour.services } : {}),
       t: { start: '2026-01-01T00:00:00Z' },
     };
     job.view = {
