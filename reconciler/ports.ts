@@ -1,5 +1,6 @@
 // The doors to the outside, types only: Git, Forge, Cluster, Gates, Approvals, Ledger, Lease, Clock, Log.
 import type { ApprovalQuestion, ApprovalReadings, Change, ForgeKind, PullRequest } from './model/approval.ts';
+import type { Problem } from './model/failure.ts';
 import type { LedgerDocument } from './model/ledger.ts';
 import type { RawCluster, ObserveInterest, StandbyView } from './model/observed.ts';
 import type { Action } from './model/action.ts';
@@ -142,6 +143,15 @@ export interface Forge {
       readonly state: 'pending' | 'success' | 'failure' | 'error';
       readonly text: string;
     },
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /**
+   * Shows problems at the lines where they are, in place of those that were shown on this commit before; none: says so where some were shown.
+   * Absent where the forge has no place for that, or not for our credentials: the comment names file, line and column all the same.
+   */
+  annotate?(
+    commit: string,
+    remarks: { readonly name: `oakum/problems${string}`; readonly problems: readonly Problem[] },
     signal?: AbortSignal,
   ): Promise<void>;
   /** Git's name for the head of a pull request. */

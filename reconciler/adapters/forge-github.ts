@@ -4,6 +4,7 @@ import type { Change, PullRequest } from '../model/approval.ts';
 import type { Forge } from '../ports.ts';
 import { contributorsOf } from './forge-contributors.ts';
 import { notUnderstood } from './forge-failure.ts';
+import { openGithubChecks } from './forge-github-checks.ts';
 import { everyPage, openGithubClient, pageSize, projectOf, type GithubClient } from './forge-github-client.ts';
 import { accountOfEmail, commitOf, pullOf, reviewOf, type GithubPull } from './forge-github-reading.ts';
 import { openGithubSaying } from './forge-github-saying.ts';
@@ -22,7 +23,8 @@ export interface OpenForge extends Forge {
 export function openGithub(options: ForgeOptions, { spread = true }: { readonly spread?: boolean } = {}): OpenForge {
   const client = openGithubClient(options, spread);
   const reading = openReading(options, client);
-  return { kind: 'github', ...reading, ...openGithubSaying(options, client), end: () => client.close() };
+  const writing = { ...openGithubSaying(options, client), ...openGithubChecks(options, client) };
+  return { kind: 'github', ...reading, ...writing, end: () => client.close() };
 }
 
 type Reading = Pick<Forge, 'open' | 'bringing' | 'change' | 'headRef'>;

@@ -5,11 +5,12 @@ import type { PullRequest } from '../model/approval.ts';
 import { closureOf } from '../model/approval.ts';
 import type { Desired } from '../model/desired.ts';
 import { canonical } from '../model/digest.ts';
-import { AdapterError } from '../model/failure.ts';
+import { AdapterError, type Problem } from '../model/failure.ts';
 import type { RunRecord } from '../model/ledger.ts';
 import type { ClusterLoop, PassResult } from '../pass.ts';
 import { judgeChange, teamsOf } from '../plan/judge.ts';
 import type { Clock, ConfigSnapshot, Forge, Log, ReviewGit } from '../ports.ts';
+import { clean } from '../report/clean.ts';
 import {
   differencesBetween,
   planComment,
@@ -65,6 +66,8 @@ class Desk implements ReviewDesk {
   /** What was told each pull request, so that it is told only what is new. */
   private readonly told = new Map<number, string>();
   private waiting = '';
+  /** It was said that problems cannot be shown at their lines. */
+  private unannotated = false;
   private failures = 0;
   private lastError: string | undefined;
   private closed = false;
@@ -269,7 +272,24 @@ class Desk implements ReviewDesk {
     }
     if (clusters.length > 0 || others.length > 0 || this.told.has(pull.number))
       await forge.comment(pull.number, marker, comment, signal);
+    await this.annotate(pull.head, [...others, ...clusters.flatMap(({ problems }) => problems)]);
     this.told.set(pull.number, say);
+  }
+
+  /** Problems at their lines, where the forge has a place for them; the comment has said them already. */
+  private async annotate(head: string, all: readonly Problem[]): Promise<void> {
+    const { forge, log } = this.options;
+    // A shared file is wrong for each cluster that uses it.
+    const each = new Map(all.map((one) => [canonical(one), { ...one, message: clean(one.message) }]));
+    const remarks = { name: `oakum/problems${this.suffix()}`, problems: [...each.values()] } as const;
+    try {
+      await forge.annotate?.(head, remarks, this.stop.signal);
+    } catch (error) {
+      if (!(error instanceof AdapterError) || error.kind !== 'denied') throw error;
+      // An App that was installed before it asked for this right goes on without it.
+      if (!this.unannotated) log.warn({ code: error.code }, `no problems at their lines: ${error.message}`);
+      this.unannotated = true;
+    }
   }
 
   /** Whether the reviews of an open pull request would be enough for this cluster, by the rules of the commit accepted last. */

@@ -1,4 +1,5 @@
 // Approvals from end to end: proposal, review, merge, run; and the ways past the reviews that must lead nowhere.
+import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openGithub } from '../../reconciler/adapters/forge-github.ts';
 import { githubFace } from '../support/fake-github.ts';
@@ -30,6 +31,9 @@ metadata: { name: ${name} }
 spec: { reason: a test }
 `;
 
+const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const pem = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
+
 type Fake = Awaited<ReturnType<typeof startFakeWorld>>;
 let forge: Fake;
 let oakum: ApprovalWorld;
@@ -37,17 +41,22 @@ let founder: Person;
 let alice: Person;
 let mallory: Person;
 
-beforeEach(async () => {
+/** A false GitHub, Oakum on it with a token or as an App, and a policy on the branch. */
+async function begin(app: boolean): Promise<void> {
   forge = await startFakeWorld({
     face: githubFace,
     prefix: '/api/v3',
+    app,
+    annotations: app,
     open: ({ api, project, forge: fake, log }) =>
       openGithub(
         {
           api,
           project,
           branch: 'main',
-          credentials: { kind: 'token', token: { value: fake.oakum.token } },
+          credentials: app
+            ? { kind: 'app', appId: '7', privateKey: { value: pem } }
+            : { kind: 'token', token: { value: fake.oakum.token } },
           log,
           clock: { now: () => Date.now() },
           timeouts: { retryMs: 5 },
@@ -64,11 +73,13 @@ beforeEach(async () => {
   oakum.cluster.addNode('n1');
   oakum.cluster.addNode('n2');
   await oakum.pass();
-});
-afterEach(async () => {
+}
+async function end(): Promise<void> {
   await oakum.close();
   await forge.end();
-});
+}
+beforeEach(() => begin(false));
+afterEach(end);
 
 const openPulls = (): { readonly number: number; readonly branch: string; readonly head: string }[] =>
   forge.fake.pulls
@@ -255,6 +266,26 @@ describe('the plan on a pull request', () => {
     expect(after?.id).toBe(comment?.id);
     expect(after?.text).toContain('policy.drain.timeoutMs');
     expect((await forge.statuses(forge.fake.pull(number).head))[0]).toMatchObject({ state: 'success' });
+  });
+
+  it('shows it at its lines when Oakum is an App, and goes on without that right', async () => {
+    await end();
+    await begin(true);
+    const number = await pullWith('typo', { [policyFile]: policy('  drian: {}\n') }, mallory);
+    forge.fault?.(({ path }) => (path.includes('check-runs') ? { status: 403 } : undefined));
+    expect(await oakum.look()).toBeUndefined();
+    expect(await forge.comments(number)).toHaveLength(1);
+    forge.fault?.(undefined);
+    await oakum.look();
+    const { head } = forge.fake.pull(number);
+    const wrong = await forge.annotations?.(head, 'oakum/problems');
+    expect(wrong).toMatchObject({ state: 'failure', made: 1 });
+    expect(wrong?.shown).toHaveLength(1);
+    expect(wrong?.shown[0]).toContain(`${policyFile}:8:3 `);
+    await forge.commit('typo', { [policyFile]: policy('  drain: { timeout: 20m }\n') }, { by: mallory });
+    await oakum.look();
+    const fixed = forge.fake.pull(number).head;
+    expect(await forge.annotations?.(fixed, 'oakum/problems')).toEqual({ shown: [], state: undefined, made: 0 });
   });
 
   it('says nothing about changes that are none of its clusters', async () => {

@@ -32,6 +32,8 @@ export interface FakeWorldOptions {
   readonly check?: (passed: readonly Passed[]) => void;
   /** Oakum is a program of the forge. */
   readonly app?: boolean;
+  /** Problems are shown at their lines. */
+  readonly annotations?: boolean;
   /** Other secrets than the tokens of accounts. */
   readonly secrets?: readonly string[];
 }
@@ -117,6 +119,25 @@ export async function startFakeWorld(options: FakeWorldOptions): Promise<ForgeWo
           .filter((one) => one.commit === commit)
           .map(({ context, state, text }) => ({ context, state, text })),
       ),
+    ...(options.annotations === true
+      ? {
+          annotations: (commit: string, name: string) => {
+            const made = fake.checks.filter(
+              (one) => one.commit === commit && one.name === name && one.by === fake.oakum,
+            );
+            const last = made.at(-1);
+            const shown = (last?.annotations ?? []).map((one) => `${one.path}:${one.line}:${one.column} ${one.text}`);
+            return Promise.resolve({ shown, state: last?.conclusion, made: made.length });
+          },
+          annotateAs: (by: Person, commit: string, name: string) => {
+            const at = fake.tick();
+            const said = { name, commit, mark: 'theirs', title: 'theirs', summary: 'theirs', annotations: [] };
+            const state = { status: 'completed', conclusion: 'success', startedAt: at, endedAt: at };
+            fake.checks.push({ id: fake.id(), by: accountOf(by), ...said, ...state });
+            return Promise.resolve();
+          },
+        }
+      : {}),
     end: async () => {
       await server.stop();
       await fake.stop();

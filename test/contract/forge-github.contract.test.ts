@@ -6,7 +6,7 @@ import { githubFace } from '../support/fake-github.ts';
 import type { Passed } from '../support/fake-forge-server.ts';
 import { openGithubCheck } from '../support/github-description.ts';
 import { fakeAbilities, startFakeWorld } from './fake-world.ts';
-import { describeForge } from './forge-suite.ts';
+import { describeForge, type WorldAbilities } from './forge-suite.ts';
 
 /** Nobody can approve the own pull request on GitHub. */
 const abilities = { ...fakeAbilities, selfApproval: false };
@@ -50,12 +50,19 @@ describeForge('GitHub with a token', abilities, () =>
   }),
 );
 
-describeForge('GitHub as an App', abilities, () =>
+/** Only an App may write check runs. */
+const ofApp: WorldAbilities = {
+  ...abilities,
+  annotations: () => Promise.reject(new Error('only a world has check runs')),
+};
+
+describeForge('GitHub as an App', ofApp, () =>
   startFakeWorld({
     face: githubFace,
     check: compare,
     prefix: '',
     app: true,
+    annotations: true,
     secrets: [pem.split('\n')[3] ?? ''],
     open: ({ api, project, log }) =>
       openGithub(

@@ -1,7 +1,7 @@
 // What every forge must do, whichever it is: the same behaviours run against each adapter and each forge, false or real.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Change } from '../../reconciler/model/approval.ts';
-import { AdapterError } from '../../reconciler/model/failure.ts';
+import { AdapterError, type Problem } from '../../reconciler/model/failure.ts';
 import type { Forge } from '../../reconciler/ports.ts';
 import type { ForgeFault, ForgeRequest } from '../support/fake-forge-server.ts';
 
@@ -44,6 +44,13 @@ export interface WorldAbilities {
   readonly dismissal: boolean;
   /** A rebase moves the branch of the pull request first, and then the config branch to it: the head is another one. */
   readonly rebaseMovesHead?: boolean;
+  /** Problems are shown at their lines: what is shown now of those under a name, and all check runs that were ever made for them. */
+  annotations?(
+    commit: string,
+    name: string,
+  ): Promise<{ readonly shown: readonly string[]; readonly state: string | undefined; readonly made: number }>;
+  /** Another program says something under the same name. */
+  annotateAs?(by: Person, commit: string, name: string): Promise<void>;
   /** With a decisive review, the forge dismisses the older ones of the same person. */
   readonly dismissesOlder?: boolean;
 }
@@ -638,6 +645,96 @@ export function describeForge(name: string, abilities: WorldAbilities, makeWorld
         );
         expect(['missing', 'rejected']).toContain(error.kind);
       });
+    });
+
+    describe('problems', () => {
+      const name = 'oakum/problems';
+      const problem = (file: string, line: number, message = 'a wrong word'): Problem => ({
+        file,
+        line,
+        column: 3,
+        path: 'spec.windows[0].start',
+        message,
+        rule: 'schema',
+      });
+      if (!abilities.annotations)
+        it('have no place at lines here: the comment names file, line and column', () => {
+          expect('annotate' in forge).toBe(false);
+        });
+      else {
+        const annotate = (commit: string, problems: readonly Problem[]): Promise<void> =>
+          forge.annotate?.(commit, { name, problems }) ?? Promise.reject(new Error('no place for problems'));
+        const now = async (commit: string) => world.annotations?.(commit, name);
+
+        it('are shown at their lines once, replaced by others, and end with "right now"', async () => {
+          const { head, file } = await change();
+          await annotate(head, []);
+          expect(await now(head)).toEqual({ shown: [], state: undefined, made: 0 });
+          await annotate(head, [problem(file, 2)]);
+          await annotate(head, [problem(file, 2)]);
+          forge = world.open();
+          await annotate(head, [problem(file, 2)]);
+          expect(await now(head)).toEqual({ shown: [`${file}:2:3 a wrong word`], state: 'failure', made: 1 });
+          await annotate(head, [problem(file, 5), problem(file, 0, 'the file as a whole')]);
+          const two = [`${file}:5:3 a wrong word`, `${file}:1:3 the file as a whole`];
+          expect(await now(head)).toEqual({ shown: two, state: 'failure', made: 2 });
+          await annotate(head, []);
+          await annotate(head, []);
+          expect(await now(head)).toEqual({ shown: [], state: 'success', made: 3 });
+        });
+
+        it('may be many, and only so many are shown', async () => {
+          const { head, file } = await change();
+          const many = Array.from({ length: 120 }, (_, line) => problem(file, line + 1, 'ä'.repeat(9_000)));
+          await annotate(head, many);
+          await annotate(head, many);
+          const read = await now(head);
+          expect(read).toMatchObject({ state: 'failure', made: 1 });
+          expect(new Set(read?.shown).size).toBe(120);
+          await annotate(
+            head,
+            Array.from({ length: 1_000 }, (_, line) => problem(file, line + 1)),
+          );
+          expect((await now(head))?.shown).toHaveLength(200);
+        });
+
+        it('are written anew when the answer was lost on the way, or only a part has arrived', async () => {
+          const { head, file } = await change();
+          const many = Array.from({ length: 120 }, (_, line) => problem(file, line + 1));
+          for (const method of ['POST', 'PATCH']) {
+            world.fault?.((request) =>
+              request.method === method && request.path.includes('check-runs') ? { loseAnswer: true } : undefined,
+            );
+            expect((await failing(annotate(head, many))).kind).toBe('transient');
+          }
+          world.fault?.(undefined);
+          await annotate(head, many);
+          const read = await now(head);
+          expect(read).toMatchObject({ state: 'failure', made: 3 });
+          expect(new Set(read?.shown).size).toBe(120);
+        });
+
+        it('of another program under the same name are left alone, and not taken for ours', async () => {
+          const { head, file } = await change();
+          const other = await world.bot?.(fresh('linter'));
+          if (!other) throw new Error('no bot');
+          await world.annotateAs?.(other, head, name);
+          await annotate(head, [problem(file, 2)]);
+          expect((await now(head))?.shown).toEqual([`${file}:2:3 a wrong word`]);
+        });
+
+        it('without the right: the error names it', async () => {
+          const { head, file } = await change();
+          world.fault?.(({ path }) =>
+            path.includes('check-runs')
+              ? { status: 403, body: { message: 'Resource not accessible by integration' } }
+              : undefined,
+          );
+          const error = await failing(annotate(head, [problem(file, 2)]));
+          expect(error).toMatchObject({ kind: 'denied', code: 'ForgeDenied' });
+          expect(error.message).toContain('Checks: read and write');
+        });
+      }
     });
 
     if (abilities.fault)

@@ -67,6 +67,27 @@ export interface FakeStatus {
   readonly by: Account;
 }
 
+/** A check run: a program's findings about a commit, at lines. */
+export interface FakeCheck {
+  readonly id: number;
+  readonly by: Account;
+  readonly name: string;
+  readonly commit: string;
+  readonly mark: string;
+  status: string;
+  conclusion: string | undefined;
+  title: string;
+  summary: string;
+  readonly startedAt: number;
+  endedAt: number | undefined;
+  readonly annotations: {
+    readonly path: string;
+    readonly line: number;
+    readonly column: number;
+    readonly text: string;
+  }[];
+}
+
 /** A commit as native git tells of it. */
 export interface FakeCommit {
   readonly sha: string;
@@ -110,6 +131,7 @@ export class FakeForge {
   readonly teams = new Map<string, Account[]>();
   readonly pulls: FakePull[] = [];
   readonly statuses: FakeStatus[] = [];
+  readonly checks: FakeCheck[] = [];
   /** The account that Oakum's token belongs to. */
   readonly oakum: Account;
   /** Most entries of one page, however many are asked for. */

@@ -1,6 +1,7 @@
 // GitHub's REST API over a false forge: the endpoints that Oakum uses, and those with which it would be told off.
 import type { Account, FakeComment, FakeCommit, FakePull, FakeReview, FakeStatus, FakeForge } from './fake-forge.ts';
 import { ForgeRefusal } from './fake-forge.ts';
+import { listChecks, writeCheck } from './fake-github-checks.ts';
 import { pageOf, type Face, type ForgeAnswer, type ForgeRequest } from './fake-forge-server.ts';
 
 const time = (at: number): string => new Date(at).toISOString().replace('.000Z', 'Z');
@@ -359,35 +360,45 @@ async function application(request: ForgeRequest, forge: FakeForge): Promise<For
       body: {
         token: forge.oakum.token,
         expires_at: new Date(Date.now() + 3_600_000).toISOString(),
-        permissions: { contents: 'write', pull_requests: 'write', statuses: 'write', members: 'read' },
+        permissions,
         repository_selection: 'selected',
       },
     };
-  const permissions = { contents: 'write', pull_requests: 'write', statuses: 'write', members: 'read' };
   if (method === 'GET' && path.endsWith('/installation'))
-    return { status: 200, body: installation(permissions, request.root, forge) };
-  if (method === 'GET' && path === '/app')
-    return {
-      status: 200,
-      body: {
-        id: 7,
-        slug: forge.oakum.login.replace('[bot]', ''),
-        node_id: node('App', 7),
-        owner: user({ id: 1, login: forge.owner, email: '', bot: false, token: '' }, request.root),
-        name: 'Oakum',
-        description: null,
-        external_url: 'https://example.org',
-        html_url: 'https://example.org',
-        created_at: '2026-01-01T00:00:00Z',
-        updated_at: '2026-01-01T00:00:00Z',
-        permissions,
-        events: [],
-      },
-    };
+    return { status: 200, body: installation(request.root, forge) };
+  if (method === 'GET' && path === '/app') return { status: 200, body: integration(forge.oakum, request.root, forge) };
   return notFound;
 }
 
-function installation(permissions: unknown, root: string, forge: FakeForge): Record<string, unknown> {
+/** What an App may do here. */
+const permissions = {
+  contents: 'write',
+  pull_requests: 'write',
+  statuses: 'write',
+  checks: 'write',
+  members: 'read',
+};
+
+/** `integration`: the App of an account. */
+function integration(account: Account, root: string, forge: FakeForge): Record<string, unknown> {
+  const ours = account.id === forge.oakum.id;
+  return {
+    id: ours ? 7 : account.id,
+    slug: account.login.replace('[bot]', ''),
+    node_id: node('App', ours ? 7 : account.id),
+    owner: user({ id: 1, login: forge.owner, email: '', bot: false, token: '' }, root),
+    name: account.login.replace('[bot]', ''),
+    description: null,
+    external_url: 'https://example.org',
+    html_url: 'https://example.org',
+    created_at: '2026-01-01T00:00:00Z',
+    updated_at: '2026-01-01T00:00:00Z',
+    permissions,
+    events: [],
+  };
+}
+
+function installation(root: string, forge: FakeForge): Record<string, unknown> {
   return {
     id: 77,
     account: { ...user({ id: 1, login: forge.owner, email: '', bot: false, token: '' }, root), type: 'Organization' },
@@ -433,6 +444,9 @@ async function inRepository(
   if (rest !== undefined && !(area === 'issues' && name === 'comments')) return notFound;
   if (area === 'commits' && more === 'pulls') return pullsOf(name, request, forge);
   if (area === 'commits' && more === 'status') return combined(name, request, forge);
+  const appOf = (account: Account): unknown => integration(account, root, forge);
+  if (area === 'commits' && more === 'check-runs') return listChecks(name, request, forge, appOf);
+  if (area === 'check-runs') return writeCheck(name, request, viewer, forge, appOf);
   if (area === 'statuses' && method === 'POST') return setStatus(name, request, viewer, forge);
   if (area === 'issues' && name === 'comments') return editComment(Number(more), request, viewer, forge);
   const pull = forge.pulls.find((one) => one.number === Number(name));
