@@ -215,6 +215,8 @@ export interface NodeHistory {
   readonly lastRun: string;
   /** Reason and message of the last failure; empty after a success. */
   readonly lastError: string;
+  /** Why the last run that was about the node left it as it was; until a run finds it patched or up to date. */
+  readonly leftOut?: { readonly reason: Reason; readonly message: string; readonly since: number } | undefined;
   /** Our cordon stays on the node, and why; cleared when a person uncordons it or a later run ends well. */
   readonly quarantine:
     { readonly run: string; readonly reason: Reason; readonly message: string; readonly since: number } | undefined;

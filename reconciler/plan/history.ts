@@ -1,6 +1,18 @@
 // What is remembered of a node across runs, updated at the moments that matter.
 import type { NodeHistory, NodeRecord, RunRecord } from '../model/ledger.ts';
+import type { Reason } from '../model/reason.ts';
 import { meaningOf } from '../model/patch-result.ts';
+
+/** Reasons for leaving a node out that people must still see when the run is over: the node did not get what the run was for. */
+const staysTrue: readonly Reason[] = [
+  'UnsupportedOS',
+  'DrainTimeout',
+  'SingleControlPlane',
+  'ForeignMaintenance',
+  'GateBlocked',
+  'NotReady',
+  'BeyondApproval',
+];
 
 /** A node of which nothing is known yet. */
 export function noHistory(uid: string): NodeHistory {
@@ -56,6 +68,7 @@ export function remember(
         patchedVersion: [version, after.kernelAfter && `kernel ${after.kernelAfter}`].filter(Boolean).join(', '),
         lastRun: run.hash,
         lastError: '',
+        leftOut: undefined,
         quarantine: undefined,
         durations:
           after.startedAt === undefined ? next.durations : [...next.durations, now - after.startedAt].slice(-5),
@@ -69,8 +82,18 @@ export function remember(
       };
     }
     case 'Skipped':
-      if (after.reason !== 'UpToDate') return next === base ? undefined : next;
-      return { ...next, lastChecked: now, lastRun: run.hash, lastError: '', outside: undefined };
+      if (after.reason === 'UpToDate')
+        return {
+          ...next,
+          lastChecked: now,
+          lastRun: run.hash,
+          lastError: '',
+          leftOut: undefined,
+          outside: undefined,
+        };
+      if (run.action !== 'maintenance' && staysTrue.includes(after.reason))
+        return { ...next, leftOut: { reason: after.reason, message: after.message, since: now } };
+      return next === base ? undefined : next;
     case 'Failed':
       return { ...next, lastError: `${after.reason}: ${after.message}` };
     case 'Quarantined':

@@ -197,6 +197,10 @@ function idleVerdict(
     );
   if (history?.pending?.reboot) return say('RebootPending', `installed updates need a reboot; ${coming}`, then, next);
   if (history?.lastError) return say('NotYet', `last time: ${history.lastError}; ${coming}`, then, next);
+  if (history?.leftOut) {
+    const { reason, message, since } = history.leftOut;
+    return say(reason, `last time: ${message}; ${coming}`, then, next, 'Idle', since);
+  }
   if (history?.outside)
     return say('PatchedOutside', `${history.outside.message}; ${coming}`, then, next, 'Idle', history.outside.at);
   return say('NotYet', coming, then, next);
