@@ -7,7 +7,7 @@ import type { LedgerDocument } from './model/ledger.ts';
 import type { Observed } from './model/observed.ts';
 import type { Plan } from './model/plan.ts';
 import type { Hold } from './model/reason.ts';
-import type { PlanInput, PlanSettings } from './plan/input.ts';
+import type { PlanInput, PlanSettings, RewrittenBranch } from './plan/input.ts';
 import { previewChange, type Preview } from './plan/preview.ts';
 import { interestOf, planCluster } from './plan/plan.ts';
 import { wantedApprovals } from './plan/approved-runs.ts';
@@ -195,6 +195,7 @@ export class ClusterLoop {
     const desired = source.desired?.clusters.get(this.name);
     const wanted = wantedGates(this.document, desired?.policy);
     const gates = wanted.length > 0 ? await this.seat.gates?.read(wanted) : undefined;
+    const rewritten = rewrittenFor(this.name, source);
     const wishes = {
       now,
       commit: source.commit,
@@ -203,6 +204,7 @@ export class ClusterLoop {
       desired,
       sourceHold: source.hold,
       settings: this.settings,
+      ...(rewritten ? { rewritten } : {}),
     };
     const standby = this.seat.lease.standby?.();
     const approvals = await this.seat.approvals?.read(wantedApprovals(this.document, wishes));
@@ -266,6 +268,14 @@ export class ClusterLoop {
       }
     }
   }
+}
+
+/** What a rewritten branch says about one cluster, when a file there says that it is meant. */
+function rewrittenFor(name: string, { rewritten }: Source): RewrittenBranch | undefined {
+  const rewrite = rewritten?.rewrite;
+  if (!rewritten || !rewrite) return undefined;
+  const { commit, committedAt, fleet, clusters } = rewritten;
+  return { commit, committedAt, fleet, desired: clusters.get(name), rewrite };
 }
 
 /** After how many milliseconds this outcome wants another pass; infinite: when the world has changed. */

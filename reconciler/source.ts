@@ -10,6 +10,8 @@ export interface Source {
   readonly committedAt: number;
   readonly desired: Desired | undefined;
   readonly hold: Hold | undefined;
+  /** While the history is rewritten: what the tip says, when it has a file that says that this is meant. */
+  readonly rewritten?: Desired;
 }
 
 const nothingYet: Source = {
@@ -68,7 +70,8 @@ export class ConfigSource {
 
   private become(cluster: string, source: Source): void {
     const before = this.current(cluster);
-    if (source.commit === before.commit && source.hold?.message === before.hold?.message) return;
+    const same = source.commit === before.commit && source.rewritten?.commit === before.rewritten?.commit;
+    if (same && source.hold?.message === before.hold?.message) return;
     this.sources.set(cluster, source);
     for (const waiter of [...this.waiting]) if (waiter.cluster === cluster) waiter.wake();
   }
@@ -85,24 +88,31 @@ export class ConfigSource {
       for (const cluster of clusters) {
         if (look instanceof AdapterError) this.hold(cluster, 'GitUnavailable', look.message);
         else if ('hold' in look) this.become(cluster, look);
-        else this.hold(cluster, look.reason, look.message);
+        else this.hold(cluster, look.reason, look.message, look.rewritten);
       }
     }
   }
 
-  private hold(cluster: string, reason: Hold['reason'], message: string): void {
-    this.become(cluster, { ...this.current(cluster), hold: { reason, message, until: undefined } });
+  private hold(cluster: string, reason: Hold['reason'], message: string, rewritten?: Desired): void {
+    const { rewritten: _before, ...known } = this.current(cluster);
+    const hold = { reason, message, until: undefined };
+    this.become(cluster, { ...known, hold, ...(rewritten ? { rewritten } : {}) });
   }
 
   /** One look at the remote for those who accepted `after`: what they may go by, or why they may not. */
   private async look(after: string | undefined, signal: AbortSignal | undefined): Promise<Look> {
-    let result: SyncResult;
     try {
-      result = await this.git.sync(signal ? { after, signal } : { after });
+      return await this.lookOrThrow(after, signal);
     } catch (error) {
       if (!(error instanceof AdapterError)) throw error;
       return error;
     }
+  }
+
+  private async lookOrThrow(after: string | undefined, signal: AbortSignal | undefined): Promise<Look> {
+    const sync = (from: string | undefined): Promise<SyncResult> =>
+      this.git.sync(signal ? { after: from, signal } : { after: from });
+    const result = await sync(after);
     switch (result.kind) {
       case 'unchanged':
       case 'changed':
@@ -110,10 +120,33 @@ export class ConfigSource {
       case 'empty':
         return { reason: 'GitUnavailable', message: result.message };
       case 'rewritten':
-        return { reason: 'HistoryRewritten', message: result.message };
+        return this.meant(result, sync);
       case 'unknown':
         return { reason: 'HistoryUnknown', message: result.message };
     }
+  }
+
+  /** A rewritten branch may say of itself that it is meant; whether that is believed is decided by the rules of each cluster. */
+  private async meant(
+    { after, message }: Extract<SyncResult, { readonly kind: 'rewritten' }>,
+    sync: (from: string | undefined) => Promise<SyncResult>,
+  ): Promise<Look> {
+    const reason = 'HistoryRewritten';
+    const tip = await sync(undefined);
+    const rewrite = 'snapshot' in tip ? this.read(tip).desired?.rewrite : undefined;
+    if (!rewrite) return { reason, message };
+    if (!rewrite.from.includes(after))
+      return { reason, message: `${message} ${rewrite.file} names other commits: it does not speak of this rewrite.` };
+    const there = await sync(rewrite.to);
+    if (!('snapshot' in there))
+      return {
+        reason,
+        message: `${message} ${rewrite.file} says that the branch goes on from ${rewrite.to.slice(0, 10)}, and it does not.`,
+      };
+    const { desired } = this.read(there);
+    // Between the two looks the branch may have moved once more.
+    if (desired?.rewrite?.oid !== rewrite.oid) return { reason, message };
+    return { reason, message, rewritten: desired };
   }
 
   private read({ kind, snapshot }: Extract<SyncResult, { readonly snapshot: ConfigSnapshot }>): Source {
@@ -127,4 +160,5 @@ export class ConfigSource {
   }
 }
 
-type Look = AdapterError | Source | { readonly reason: Hold['reason']; readonly message: string };
+type Look =
+  AdapterError | Source | { readonly reason: Hold['reason']; readonly message: string; readonly rewritten?: Desired };

@@ -1,7 +1,7 @@
 // Which commit each cluster of a hub may go by: the tip must descend from the commit that this very cluster accepted last.
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { runService } from '../reconciler/loop.ts';
-import type { Desired } from '../reconciler/model/desired.ts';
+import type { Desired, Rewrite } from '../reconciler/model/desired.ts';
 import { AdapterError } from '../reconciler/model/failure.ts';
 import type { LedgerDocument } from '../reconciler/model/ledger.ts';
 import { ClusterLoop } from '../reconciler/pass.ts';
@@ -183,7 +183,8 @@ it('reads the config repository for the others when the ledger of one cluster fa
   expect(at(source, 'east')).toBe('second, goes on');
   expect(at(source, 'west')).toBe('nothing, HistoryRewritten');
   for (const name of ['dead', 'silent']) expect(at(source, name)).toBe('nothing, GitUnavailable');
-  expect(repository.asked.toSorted()).toEqual(['first', 'lost']);
+  // What was rewritten is looked at once more: it may say of itself that it is meant.
+  expect(repository.asked.toSorted()).toEqual(['first', 'lost', undefined]);
 });
 
 it('reads nothing while no ledger can be read: a rewritten history would pass for a new one', async () => {
@@ -194,4 +195,46 @@ it('reads nothing while no ledger can be read: a rewritten history would pass fo
   });
   expect(error).toBeInstanceOf(AdapterError);
   expect(repository.asked).toEqual([]);
+});
+
+describe('a rewritten branch that says of itself that it is meant', () => {
+  const word = (from: readonly string[], to: string): Rewrite => ({
+    file: 'accept-rewrite.yaml',
+    oid: `${from.join()} ${to}`,
+    from,
+    to,
+    reason: '',
+  });
+
+  /** `third` is lost; the branch goes on as `again`, and the word is in `meant`. */
+  async function told(rewrite: Rewrite | undefined, tip = 'meant'): Promise<string[]> {
+    const parents = { second: 'first', third: 'second', again: 'first', meant: 'again', other: 'second' };
+    const repository = aRepository(parents, 'third');
+    const says = (snapshot: ConfigSnapshot): Desired => ({ ...desire(snapshot), ...(rewrite ? { rewrite } : {}) });
+    const source = new ConfigSource(repository, says, silent);
+    await source.pull(accepted({ east: 'second' }));
+    repository.tip = tip;
+    await source.pull(accepted({ east: 'third' }));
+    const { commit, hold, rewritten } = source.current('east');
+    return [commit ?? '', hold?.reason ?? '', hold?.message ?? '', rewritten?.commit ?? 'nothing to agree to'];
+  }
+
+  it('is told with what it says, and still holds', async () => {
+    expect(await told(word(['third'], 'again'))).toEqual([
+      'third',
+      'HistoryRewritten',
+      'third is not in the history',
+      'meant',
+    ]);
+  });
+
+  it.each([
+    ['no word', undefined, 'third is not in the history'],
+    ['a word about other commits', word(['second'], 'again'), 'it does not speak of this rewrite'],
+    ['a word about another branch', word(['third'], 'other'), 'goes on from other, and it does not'],
+  ])('is not, with %s', async (_name, rewrite, message) => {
+    const [, reason, said, what] = await told(rewrite);
+    expect([reason, what]).toEqual(['HistoryRewritten', 'nothing to agree to']);
+    expect(said).toContain(message);
+  });
 });

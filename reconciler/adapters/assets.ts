@@ -8,6 +8,7 @@ const schemaFiles = {
   PatchPolicy: 'patch-policy',
   PatchRequest: 'patch-request',
   PatchRun: 'patch-run',
+  AcceptRewrite: 'accept-rewrite',
   ClusterStatus: 'cluster-status',
   FleetStatus: 'fleet-status',
 } as const;
@@ -33,6 +34,7 @@ export function readSchemas(): Readonly<Record<SchemaKind, object>> {
     PatchPolicy: read('PatchPolicy'),
     PatchRequest: read('PatchRequest'),
     PatchRun: read('PatchRun'),
+    AcceptRewrite: read('AcceptRewrite'),
     ClusterStatus: read('ClusterStatus'),
     FleetStatus: read('FleetStatus'),
   };

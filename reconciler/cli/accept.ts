@@ -1,5 +1,6 @@
 // Verbs for what only a person with rights in the cluster may decide: a rewritten history, a new ledger.
 import type { Command } from 'commander';
+import { acceptByCommand } from '../plan/rewritten.ts';
 import { realClock } from '../adapters/clock.ts';
 import { silentLog } from '../adapters/log.ts';
 import { openLedger } from '../adapters/ledger.ts';
@@ -26,7 +27,7 @@ export function registerAccept(program: Command): void {
         throw new UsageError(
           `the commit accepted last is ${document.accepted?.commit ?? '(none)'}, not ${from}; nothing was changed`,
         );
-      await ledger.save(document, { ...document, accepted: { commit: to, committedAt: realClock.now() } });
+      await ledger.save(document, acceptByCommand(document, to, realClock.now()));
       process.stdout.write(`accepted: ${from} → ${to}\n`);
     });
   });

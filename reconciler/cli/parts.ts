@@ -156,7 +156,7 @@ function authFrom(flags: GitFlags): GitAuth | undefined {
 /** An agent reads its own folder and what that folder may refer to; a hub reads everything. */
 function wantedPaths(names: readonly string[]): readonly string[] | 'all' {
   if (names.length !== 1) return 'all';
-  return ['oakum.yaml', 'FREEZE', 'policies/', 'profiles/', 'signers/', `clusters/${names[0]}/`];
+  return ['oakum.yaml', 'FREEZE', 'accept-rewrite.yaml', 'policies/', 'profiles/', 'signers/', `clusters/${names[0]}/`];
 }
 
 function clusterConnections(flags: ClusterFlags): { readonly name: string; readonly source: KubeconfigSource }[] {

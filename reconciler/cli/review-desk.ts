@@ -229,6 +229,8 @@ class Desk implements ReviewDesk {
     const merged = mergedSnapshot(here, head, base);
     const desired = createDesire(schemas)({ ...merged, changed: undefined });
     const current = createDesire(schemas)({ ...here, changed: undefined });
+    // A word about the history is agreed to by each cluster, although it changes no wish of it.
+    const rewrites = desired.rewrite !== undefined && desired.rewrite.oid !== current.rewrite?.oid;
     const clusters: PendingCluster[] = [];
     const signed: string[] = [];
     let enough = true;
@@ -238,7 +240,8 @@ class Desk implements ReviewDesk {
       const [before, after] = [current.clusters.get(name), desired.clusters.get(name)];
       const differences = differencesBetween(before, after);
       const problems = after?.problems ?? [];
-      if (differences.length === 0 && canonical(before?.problems ?? []) === canonical(problems)) continue;
+      const same = differences.length === 0 && canonical(before?.problems ?? []) === canonical(problems);
+      if (same && !rewrites) continue;
       const preview = await loop.imagine(result.source, { ...desired, commit: pull.head }, this.options.clock.now());
       const approval = await this.approval(pull, result);
       enough &&= approval.enough;

@@ -1,5 +1,5 @@
 // Git → Desired: the whole repository at one commit; costs what changed since the commit before.
-import type { ClusterDesired, Desired, Fleet } from '../model/desired.ts';
+import type { ClusterDesired, Desired, Fleet, Rewrite } from '../model/desired.ts';
 import type { Problem } from '../model/failure.ts';
 import { compare, readClusterFolder, sortProblems } from './cluster.ts';
 import type { ClusterPart } from './cluster.ts';
@@ -26,6 +26,7 @@ interface FleetPart {
   readonly frozen: boolean;
   readonly problems: readonly Problem[];
   readonly inputs: ClusterDesired['inputs'];
+  readonly rewrite: Rewrite | undefined;
 }
 
 /** Folders with stranger names get their problems told, but are no cluster: a name goes into paths, labels and pages. */
@@ -45,7 +46,7 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
     string,
     { readonly part: ClusterPart; readonly fleet: FleetPart; readonly desired: ClusterDesired }
   >();
-  let fleetPart: FleetPart = { fleet: defaultFleet, frozen: false, problems: [], inputs: [] };
+  let fleetPart: FleetPart = { fleet: defaultFleet, frozen: false, problems: [], inputs: [], rewrite: undefined };
   let names: readonly string[] = [];
   let looseProblems: readonly Problem[] = [];
   let policyProblems: readonly Problem[] = [];
@@ -95,8 +96,9 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
       frozen: reads.some(({ says }) => says.kind === 'freeze'),
       problems: sortProblems(reads.flatMap(({ problems }) => problems)),
       inputs: reads
-        .filter(({ place }) => place.kind === 'object' || place.kind === 'signers')
+        .filter(({ place }) => place.kind === 'signers' || (place.kind === 'object' && place.object === 'Fleet'))
         .map(({ file }) => ({ path: file.path, oid: file.oid })),
+      rewrite: reads.flatMap(({ says }) => (says.kind === 'rewrite' ? [says.rewrite] : []))[0],
     };
   }
 
@@ -164,6 +166,7 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
       fleet: fleetPart.fleet,
       clusters,
       problems: sortProblems(problems),
+      ...(fleetPart.rewrite ? { rewrite: fleetPart.rewrite } : {}),
     };
   };
 }

@@ -1,7 +1,7 @@
 // What a path in the config repository means: which kind of file, and whose.
 
 /** The kinds of files that this version reads. */
-export type FileKind = 'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun';
+export type FileKind = 'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun' | 'AcceptRewrite';
 
 /** Whom a fault in a file holds: everybody, one cluster, or those that use a shared policy. */
 export type Owner =
@@ -57,11 +57,15 @@ export function placeOf(path: string): Place {
 
 function inRoot(file: string): Place {
   if (file === 'oakum.yaml') return { kind: 'object', object: 'Fleet', name: '', owner: fleet };
+  if (file === 'accept-rewrite.yaml')
+    return { kind: 'object', object: 'AcceptRewrite', name: 'accept-rewrite', owner: fleet };
   if (file === 'FREEZE') return { kind: 'freeze', owner: fleet };
   if (isNearFreeze(file))
     return notRead(fleet, 'a freeze is a file with the name FREEZE, in capitals and without an ending');
   if (/^oakum\.ya?ml$/i.test(file))
     return notRead(fleet, 'the settings of the repository are in oakum.yaml; rename the file');
+  if (/^accept[-_.]?rewrite(?:\.ya?ml)?$/i.test(file))
+    return notRead(fleet, 'a rewritten history is accepted with accept-rewrite.yaml; rename the file');
   return other;
 }
 

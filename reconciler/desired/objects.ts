@@ -1,10 +1,10 @@
 // The small objects: written fleet, cluster and request → what they mean, with defaults and rules.
-import type { ClusterSettings, Fleet, ProposedRun, Request, RequestAction } from '../model/desired.ts';
+import type { ClusterSettings, Fleet, ProposedRun, Request, RequestAction, Rewrite } from '../model/desired.ts';
 import { DAY, HOUR } from '../model/duration.ts';
 import { readSelector } from './policy.ts';
 import { readDuration } from './times.ts';
 import type { Say } from './times.ts';
-import type { WrittenCluster, WrittenFleet, WrittenRequest, WrittenRun } from './written.ts';
+import type { WrittenCluster, WrittenFleet, WrittenRequest, WrittenRewrite, WrittenRun } from './written.ts';
 
 /** Settings of the repository when there is no `oakum.yaml`. */
 export const defaultFleet: Fleet = {
@@ -123,6 +123,17 @@ export function readRun(
       force: spec?.ceiling.force ?? false,
     },
   };
+}
+
+/** Reads `accept-rewrite.yaml`. */
+export function readRewrite(
+  { spec }: WrittenRewrite,
+  file: { readonly path: string; readonly oid: string },
+  say: Say,
+): Rewrite {
+  const { from = [], to = '', reason = '' } = spec ?? {};
+  if (from.includes(to)) say(['spec', 'to'], 'from and to name the same commit, which is no rewrite', 'contradiction');
+  return { file: file.path, oid: file.oid, from, to, reason };
 }
 
 /** Milliseconds since the epoch of an RFC 3339 time whose form the schema has checked. */

@@ -1,9 +1,9 @@
 // One file → what it says, or its problems with line and column.
-import type { ClusterSettings, Fleet, ProposedRun, Request } from '../model/desired.ts';
+import type { ClusterSettings, Fleet, ProposedRun, Request, Rewrite } from '../model/desired.ts';
 import type { Problem } from '../model/failure.ts';
 import { placeOf } from './layout.ts';
 import type { Owner, Place } from './layout.ts';
-import { readCluster, readFleet, readRequest, readRun } from './objects.ts';
+import { readCluster, readFleet, readRequest, readRewrite, readRun } from './objects.ts';
 import { readPolicy } from './policy.ts';
 import type { Finding, Judge, Judges } from './schema.ts';
 import type { Say } from './times.ts';
@@ -30,6 +30,7 @@ export interface ReadFile {
     | { readonly kind: 'policy'; readonly name: string; readonly spec: WrittenPolicySpec }
     | { readonly kind: 'request'; readonly request: Request }
     | { readonly kind: 'run'; readonly run: ProposedRun }
+    | { readonly kind: 'rewrite'; readonly rewrite: Rewrite }
     | { readonly kind: 'freeze' }
     | { readonly kind: 'nothing' };
 }
@@ -134,6 +135,11 @@ function readObject(file: InputFile, place: Place & { kind: 'object' }, judges: 
           checkName(written, place, say);
           return { kind: 'run', run: readRun(written, place, file, say) };
         });
+      case 'AcceptRewrite':
+        return allowed(judges.AcceptRewrite, yaml.value, file, problems, (written) => ({
+          kind: 'rewrite',
+          rewrite: readRewrite(written, file, say),
+        }));
       case 'PatchPolicy':
         return allowed(judges.PatchPolicy, yaml.value, file, problems, (written) => {
           checkName(written, place, say);

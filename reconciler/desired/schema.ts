@@ -3,10 +3,19 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
 import { didYouMean } from './nearest.ts';
 import type { FieldPath } from './yaml.ts';
-import type { WrittenCluster, WrittenFleet, WrittenPolicy, WrittenRequest, WrittenRun } from './written.ts';
+import type {
+  WrittenCluster,
+  WrittenFleet,
+  WrittenPolicy,
+  WrittenRequest,
+  WrittenRewrite,
+  WrittenRun,
+} from './written.ts';
 
 /** The schemas of the kinds that are read, as parsed JSON. */
-export type Schemas = Readonly<Record<'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun', object>>;
+export type Schemas = Readonly<
+  Record<'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun' | 'AcceptRewrite', object>
+>;
 
 /** A fault at a field, not yet at a line. */
 export interface Finding {
@@ -31,6 +40,7 @@ export interface Judges {
   readonly PatchPolicy: Judge<WrittenPolicy>;
   readonly PatchRequest: Judge<WrittenRequest>;
   readonly PatchRun: Judge<WrittenRun>;
+  readonly AcceptRewrite: Judge<WrittenRewrite>;
 }
 
 /** Findings of one file that are told. */
@@ -45,6 +55,7 @@ export function createJudges(schemas: Schemas): Judges {
     PatchPolicy: judge(ajv.compile<WrittenPolicy>(schemas.PatchPolicy)),
     PatchRequest: judge(ajv.compile<WrittenRequest>(schemas.PatchRequest)),
     PatchRun: judge(ajv.compile<WrittenRun>(schemas.PatchRun)),
+    AcceptRewrite: judge(ajv.compile<WrittenRewrite>(schemas.AcceptRewrite)),
   };
 }
 

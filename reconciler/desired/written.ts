@@ -47,6 +47,13 @@ export type WrittenRun = Written<{
   };
 }>;
 
+/** `accept-rewrite.yaml`. */
+export type WrittenRewrite = Written<{
+  readonly from: readonly string[];
+  readonly to: string;
+  readonly reason?: string;
+}>;
+
 /** A policy of a cluster or a shared one. */
 export type WrittenPolicy = Written<WrittenPolicySpec>;
 

@@ -14,6 +14,19 @@ export interface Desired {
   readonly clusters: ReadonlyMap<string, ClusterDesired>;
   /** Problems of all files, sorted by file, line and column. */
   readonly problems: readonly Problem[];
+  /** `accept-rewrite.yaml`, when there is one and it is valid. */
+  readonly rewrite?: Rewrite;
+}
+
+/** A person's word that the branch may go on from another commit than the one accepted last. */
+export interface Rewrite {
+  readonly file: string;
+  readonly oid: string;
+  /** Full ids of commits that clusters have accepted last. */
+  readonly from: readonly string[];
+  /** Full id of the commit from which the branch goes on. */
+  readonly to: string;
+  readonly reason: string;
 }
 
 /** `oakum.yaml`, complete. */

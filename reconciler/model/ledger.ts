@@ -16,7 +16,16 @@ export interface LedgerDocument {
   /** True until a first commit was read by a ledger that replaces a lost one: requests that are there already are not acted upon. */
   readonly renewed: boolean;
   /** The newest config commit that was accepted. */
-  readonly accepted: { readonly commit: string; readonly committedAt: number } | undefined;
+  readonly accepted:
+    | {
+        readonly commit: string;
+        readonly committedAt: number;
+        /** A person with rights in the cluster named it (`oakum accept-rewrite`): its rules count when it is read. */
+        readonly byCommand?: boolean;
+      }
+    | undefined;
+  /** Rewrites of the branch that were accepted by `accept-rewrite.yaml`, newest last: each file acts once. */
+  readonly rewrites?: readonly AcceptedRewrite[];
   /** The rules of the commit that was accepted, once there was one. */
   readonly rules?: AcceptedState;
   /** Newest slot of the schedule that was handled (run, merged or missed), and the schedule it belongs to. */
@@ -29,6 +38,20 @@ export interface LedgerDocument {
   readonly history: Readonly<Record<string, NodeHistory>>;
   /** Which updates were seen in this cluster, and since when; absent while none was seen. */
   readonly sightings?: Sightings;
+}
+
+/** One rewrite of the branch that was accepted. */
+export interface AcceptedRewrite {
+  /** The commit accepted before. */
+  readonly from: string;
+  readonly to: string;
+  /** The tip that was accepted then; it descends from `to`. */
+  readonly commit: string;
+  /** Object id of the file that said so. */
+  readonly oid: string;
+  readonly at: number;
+  /** Who allowed it, where reviews were demanded. */
+  readonly approval?: ApprovalRecord;
 }
 
 /** What scans and downloads of all nodes saw. An update is a package in one version on one kind of system. */

@@ -16,7 +16,8 @@ export const configReasons = {
   },
   HistoryRewritten: {
     about: 'The branch was rewound or rewritten: its tip does not descend from the commit accepted last.',
-    wayOut: 'Put the branch back, or accept the new history with `oakum accept-rewrite OLD NEW`.',
+    wayOut:
+      'Put the branch back, or accept the new history: with a reviewed `accept-rewrite.yaml` or with `oakum accept-rewrite OLD NEW`.',
   },
   HistoryUnknown: {
     about:

@@ -58,7 +58,8 @@ export function questionAbout(
   ledger: LedgerDocument,
   input: PlanInput,
 ): ApprovalQuestion {
-  return { cluster: input.desired?.name ?? '', path, oid, teams: teamsOf(ruleNow(ledger, input)) };
+  const { name = '' } = input.desired ?? input.rewritten?.desired ?? {};
+  return { cluster: name, path, oid, teams: teamsOf(ruleNow(ledger, input)) };
 }
 
 /**
@@ -155,7 +156,8 @@ function difference(
   return head.closure.resolved === closure.resolved ? undefined : 'a shared file that this cluster uses';
 }
 
-function readingOf(
+/** What the forge said about who brought a file. */
+export function readingOf(
   file: { readonly path: string; readonly oid: string | undefined },
   ledger: LedgerDocument,
   input: PlanInput,

@@ -19,7 +19,12 @@ export interface Acceptance {
  * very rules, for every file that has changed since; tighter rules count at once.
  */
 export function acceptCommit(ledger: LedgerDocument, input: PlanInput): Acceptance {
-  if (ledger.rules && ledger.accepted?.commit === input.commit) return { ledger, hold: undefined };
+  if (ledger.accepted?.commit === input.commit) {
+    // A person with rights in the cluster has taken this very commit, its rules included.
+    const { byCommand = false, ...accepted } = ledger.accepted ?? { commit: '', committedAt: 0 };
+    if (byCommand) return { ledger: noteRules({ ...ledger, accepted }, input), hold: undefined };
+    if (ledger.rules) return { ledger, hold: undefined };
+  }
   const hold = refusal(ledger, input);
   if (hold) return { ledger, hold };
   return { ledger: noteRules(noteCommit(ledger, input), input), hold: undefined };
@@ -79,7 +84,7 @@ function noteCommit(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
 }
 
 /** Remembers the rules only when they, or the files that they came from, are others: a commit about something else costs no write. */
-function noteRules(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
+export function noteRules(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
   const { desired, commit } = input;
   const rules = desired && acceptedRules(desired, input.fleet);
   if (!desired || !rules || commit === undefined) return ledger;

@@ -7,6 +7,7 @@ import { runEnded } from '../model/ledger.ts';
 import { slotSince } from '../model/schedule.ts';
 import { judgeFile, needsReview, questionAbout, requestNeedsReview, type Verdict } from './approval.ts';
 import { unagreedFiles } from './approved-commit.ts';
+import { unagreedRewrite } from './rewritten.ts';
 import type { PlanInput } from './input.ts';
 import type { NodeView } from '../model/observed.ts';
 import { isBeside } from './records.ts';
@@ -20,11 +21,13 @@ export function wantedApprovals(
   input: Omit<PlanInput, 'observed' | 'ledger'>,
 ): ApprovalQuestion[] {
   const { desired } = input;
-  if (!ledger || !desired) return [];
+  if (!ledger || !(desired ?? input.rewritten)) return [];
   const asking: PlanInput = { ...input, ledger, observed: nobody };
   if (!needsReview(ledger, asking)) return [];
   const files = [...unagreedFiles(ledger, asking)];
-  for (const request of desired.requests) {
+  const rewrite = unagreedRewrite(ledger, asking);
+  if (rewrite) files.push({ path: rewrite.file, oid: rewrite.oid });
+  for (const request of desired?.requests ?? []) {
     const known = ledger.requests[request.name];
     const open = known === undefined || known.state === 'Waiting';
     const run = known?.run === undefined ? undefined : ledger.runs[known.run];
@@ -32,7 +35,7 @@ export function wantedApprovals(
     if ((open || waits) && requestNeedsReview(request, ledger, asking))
       files.push({ path: request.file, oid: request.oid });
   }
-  for (const proposed of desired.runs) {
+  for (const proposed of desired?.runs ?? []) {
     const run = ledger.runs[proposed.name];
     if (run && waitsForStart(run)) files.push({ path: proposed.file, oid: proposed.oid });
   }

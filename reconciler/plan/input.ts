@@ -1,5 +1,5 @@
 // What a pass over one cluster is given: everything that it needs to decide.
-import type { ClusterDesired, Fleet } from '../model/desired.ts';
+import type { ClusterDesired, Fleet, Rewrite } from '../model/desired.ts';
 import type { LedgerDocument } from '../model/ledger.ts';
 import type { Observed } from '../model/observed.ts';
 import type { Hold } from '../model/reason.ts';
@@ -16,9 +16,20 @@ export interface PlanInput {
   readonly desired: ClusterDesired | undefined;
   /** Why the newest wishes are not known (Git is down, the history was rewritten); undefined when they are. */
   readonly sourceHold: Hold | undefined;
+  /** The branch as it was rewritten, with a file that says that this is meant: nothing of it counts before that is agreed to. */
+  readonly rewritten?: RewrittenBranch;
   readonly observed: Observed;
   readonly ledger: LedgerDocument | undefined;
   readonly settings: PlanSettings;
+}
+
+/** What a rewritten branch says about the cluster. */
+export interface RewrittenBranch {
+  readonly commit: string;
+  readonly committedAt: number;
+  readonly fleet: Fleet;
+  readonly desired: ClusterDesired | undefined;
+  readonly rewrite: Rewrite;
 }
 
 /** Settings of the deployment. They come from flags, never from Git: a commit cannot loosen them. */

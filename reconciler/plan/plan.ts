@@ -19,6 +19,7 @@ import type { PlanInput } from './input.ts';
 import { markActions } from './marks.ts';
 import { handOverTo } from './own-host.ts';
 import { chooseRun, endRuns, forgetRuns, queueHold } from './runs.ts';
+import { agreeToRewrite } from './rewritten.ts';
 import { moveMaintenance } from './maintenance.ts';
 import { moveRun } from './run-pass.ts';
 import { moveScans } from './scan.ts';
@@ -37,9 +38,11 @@ const longestSleepMs = 10 * 60_000;
  * One pass over one cluster: pure, deterministic, safe to repeat. The ledger in the answer must be written before the actions are done.
  * Nodes under way always go on by the run's own spec; holds only stop what has not begun.
  */
-export function planCluster(input: PlanInput): Plan {
-  const lost = ledgerLost(input);
-  if (lost) return idle(input, emptyLedger(input), [lost]);
+export function planCluster(given: PlanInput): Plan {
+  const lost = ledgerLost(given);
+  if (lost) return idle(given, emptyLedger(given), [lost]);
+  // A branch that was rewritten counts only when a person has said so.
+  const input = agreeToRewrite(given);
   let ledger = input.ledger ?? emptyLedger(input);
   const holds = clusterHolds(input);
   const readable =
@@ -97,7 +100,7 @@ export function planCluster(input: PlanInput): Plan {
   const waiting = new Map([...moved.holds, ...kept.holds, ...booted.holds]);
 
   const heir = handOverTo(ledger, input);
-  const same = input.ledger !== undefined && ledger === input.ledger;
+  const same = given.ledger !== undefined && ledger === given.ledger;
   // A stop is said even while nothing is due: nobody should find out at the next slot.
   const standing = standingHolds(input).filter((hold) => hold.reason !== moved.runHold?.reason);
   const told = tellNodes(ledger, input, [...holds, ...standing], waiting);
@@ -116,7 +119,7 @@ export function planCluster(input: PlanInput): Plan {
       nextOverdue(ledger, input),
     );
   return {
-    ledger: same && input.ledger ? input.ledger : ledger,
+    ledger: same && given.ledger ? given.ledger : ledger,
     actions,
     holds: [...holds, ...standing, ...(moved.runHold ? [moved.runHold] : [])],
     nodes: told,

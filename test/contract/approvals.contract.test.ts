@@ -297,3 +297,113 @@ describe('the plan on a pull request', () => {
     ]);
   });
 });
+
+describe('a rewritten branch', () => {
+  const word = 'accept-rewrite.yaml';
+  const wordOf = (from: string, to: string, reason = 'a secret is out'): string => `apiVersion: oakum.dev/v1alpha1
+kind: AcceptRewrite
+metadata: { name: accept-rewrite }
+spec: { from: [${from}], to: ${to}, reason: ${reason} }
+`;
+  const tip = (): Promise<string> => forge.git('rev-parse', 'refs/heads/main');
+  const accepted = (): string | undefined => oakum.ledger()?.accepted?.commit;
+  /** The commit accepted last, which the branch has lost; the branch goes on with other rules. */
+  async function rewind(): Promise<string> {
+    const first = await tip();
+    await forge.commit('main', { 'clusters/prod/FREEZE': '' }, { by: founder });
+    await oakum.pass();
+    const lost = await tip();
+    expect(accepted()).toBe(lost);
+    await forge.git('update-ref', 'refs/heads/main', first);
+    await forge.commit('main', { [policyFile]: policy('  rollout: { maxFailures: 9 }\n') }, { by: mallory });
+    return lost;
+  }
+  async function held(): Promise<string> {
+    const { plan } = await oakum.pass(minute);
+    const [hold] = plan.holds;
+    expect(hold?.reason).toBe('HistoryRewritten');
+    return hold?.message ?? '';
+  }
+
+  it.each<Style>(['merge', 'squash', 'rebase'])(
+    'is taken by a word that was reviewed (%s), and only once',
+    async (style) => {
+      const lost = await rewind();
+      expect(await held()).toContain(lost.slice(0, 10));
+      const number = await pullWith('word', { [word]: wordOf(lost, await tip()) }, mallory);
+      expect(await oakum.look()).toBeUndefined();
+      const { head } = forge.fake.pull(number);
+      expect((await forge.statuses(head)).at(-1)).toMatchObject({ context: 'oakum/approval', state: 'pending' });
+      await forge.review(number, alice, 'Approved');
+      expect(await held()).toContain('does not descend');
+      await forge.merge(number, founder, style);
+      expect(await held()).toContain('agreed to');
+      expect(accepted()).toBe(await tip());
+      const { plan } = await oakum.pass(minute);
+      expect(plan.holds).toEqual([]);
+      expect(oakum.ledger()?.rules?.rules.maxFailures).toBe(9);
+      expect(oakum.ledger()?.rewrites).toMatchObject([{ from: lost, approval: { number, by: [{ name: 'alice' }] } }]);
+    },
+  );
+
+  it.each([
+    [
+      'written into the new history by whoever made it',
+      async (lost: string) => forge.commit('main', { [word]: wordOf(lost, await tip()) }, { by: mallory }),
+      'MergedWithoutApproval',
+    ],
+    [
+      'merged without a review',
+      async (lost: string) =>
+        forge.merge(await pullWith('word', { [word]: wordOf(lost, await tip()) }, mallory), founder, 'merge'),
+      'MergedWithoutApproval',
+    ],
+    [
+      'about a commit that the branch does not have, approved',
+      async (lost: string) => {
+        const number = await pullWith('word', { [word]: wordOf(lost, 'a'.repeat(40)) }, mallory);
+        await forge.review(number, alice, 'Approved');
+        await forge.merge(number, founder, 'merge');
+      },
+      'it does not.',
+    ],
+    [
+      'about another lost commit, approved',
+      async (_lost: string) => {
+        const number = await pullWith('word', { [word]: wordOf('b'.repeat(40), await tip()) }, mallory);
+        await forge.review(number, alice, 'Approved');
+        await forge.merge(number, founder, 'merge');
+      },
+      'it does not speak of this rewrite',
+    ],
+    [
+      'approved, with more behind it',
+      async (lost: string) => {
+        const number = await pullWith('word', { [word]: wordOf(lost, await tip()) }, mallory);
+        await forge.review(number, alice, 'Approved');
+        await forge.merge(number, founder, 'merge');
+        await forge.commit('main', { [policyFile]: policy('', '"@mallory"') }, { by: mallory });
+      },
+      'ApprovalOutdated',
+    ],
+    [
+      'approved, of a branch that is rewritten again',
+      async (lost: string) => {
+        const first = await forge.git('rev-parse', 'refs/heads/main~1');
+        const number = await pullWith('word', { [word]: wordOf(lost, await tip()) }, mallory);
+        await forge.review(number, alice, 'Approved');
+        await forge.merge(number, founder, 'merge');
+        const told = await forge.git('show', `refs/heads/main:${word}`);
+        await forge.git('update-ref', 'refs/heads/main', first);
+        await forge.commit('main', { [word]: `${told}\n` }, { by: mallory });
+      },
+      'it does not.',
+    ],
+  ])('is not taken by a word %s', async (_name, attack, message) => {
+    const lost = await rewind();
+    await attack(lost);
+    expect(await held()).toContain(message);
+    expect(accepted()).toBe(lost);
+    expect(oakum.jobs()).toBe(0);
+  });
+});

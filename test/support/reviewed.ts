@@ -86,6 +86,15 @@ export class Reviewed {
     return number;
   }
 
+  /** As {@link merge}, for content that is not on the branch that the world goes by. */
+  bring(seen: ClusterDesired, path: string, reviews: readonly Review[]): void {
+    const { desired, commit, committedAt } = this.world;
+    this.merge({}, [path], { reviews });
+    Object.assign(this.world, { desired, commit, committedAt });
+    const known = this.brought.get(path);
+    if (known) this.brought.set(path, { ...known, head: contentOf(seen) });
+  }
+
   /** Changes what the forge says about the pull request that brought a path. */
   amend(path: string, fields: Partial<Change>): void {
     const known = this.brought.get(path);

@@ -26,6 +26,8 @@ export class TinyWorld {
   committedAt: number;
   settings: PlanSettings = someSettings();
   sourceHold: PlanInput['sourceHold'] = undefined;
+  /** The branch as somebody rewrote it. */
+  rewritten: PlanInput['rewritten'];
   ledger: LedgerDocument | undefined;
   /** What gates answer; undefined: none was read. */
   gates: GateReadings | undefined;
@@ -70,6 +72,7 @@ export class TinyWorld {
       desired: this.desired,
       sourceHold: this.sourceHold,
       settings: this.settings,
+      ...(this.rewritten ? { rewritten: this.rewritten } : {}),
     };
     const { reviews } = this;
     const approvals =
