@@ -1,6 +1,7 @@
 // What goes wrong with a forge, as AdapterErrors that name no secret and say which right is missing.
 import { AdapterError } from '../model/failure.ts';
 import { errorCode, publicUrl, quote, redact } from './git-failure.ts';
+import { proxyOfEnvironment, proxyRefusal } from './proxy.ts';
 
 /** What was being done, for messages. */
 export interface ForgeCall {
@@ -81,8 +82,10 @@ export function forgeNetworkFailure(error: unknown, url: string, signal: AbortSi
   const reason: unknown = signal?.aborted === true ? signal.reason : error;
   const name = reason instanceof Error ? reason.name : '';
   const code = errorCode(error) || errorCode(error instanceof Error ? error.cause : undefined);
+  const proxy = proxyOfEnvironment(url);
+  const through = proxy === undefined ? '' : ` The environment names a proxy: ${publicUrl(proxy)}.`;
   if (name === 'TimeoutError' || /TIMEDOUT|TIMEOUT/.test(code))
-    return new AdapterError('transient', 'ForgeTimeout', `${where} did not answer in time.`);
+    return new AdapterError('transient', 'ForgeTimeout', `${where} did not answer in time.${through}`);
   if (signal?.aborted === true)
     return new AdapterError('transient', 'ForgeAborted', `The call of ${where} was called off.`);
   if (/^(CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_TLS_CERT|ERR_SSL_|EPROTO$)/.test(code))
@@ -91,6 +94,23 @@ export function forgeNetworkFailure(error: unknown, url: string, signal: AbortSi
       'ForgeCertificateRefused',
       `The certificate of ${where} is not trusted (${code}). Give its authority in the setting for certificates.`,
     );
+  const refusal = proxyRefusal(error);
+  if (refusal?.denied === true)
+    return new AdapterError(
+      'denied',
+      'ForgeProxyRefused',
+      `The proxy on the way to ${where} refuses us (HTTP ${refusal.status}).${through} Check the user and password in it, and whether it may connect there.`,
+    );
+  if (refusal !== undefined)
+    return new AdapterError(
+      'transient',
+      'ForgeUnreachable',
+      `The proxy on the way to ${where} did not reach it (HTTP ${refusal.status}).${through}`,
+    );
   const text = error instanceof Error ? error.message : '';
-  return new AdapterError('transient', 'ForgeUnreachable', `${where} cannot be reached (${code || quote(text)}).`);
+  return new AdapterError(
+    'transient',
+    'ForgeUnreachable',
+    `${where} cannot be reached (${code || quote(text)}).${through}`,
+  );
 }

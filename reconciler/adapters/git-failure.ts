@@ -1,5 +1,6 @@
 // What goes wrong with Git, as AdapterErrors that name no secret.
 import { AdapterError, type AdapterErrorKind } from '../model/failure.ts';
+import { proxyRefusal } from './proxy.ts';
 
 /** An AdapterError in a form that survives the way between threads. */
 export interface SentFailure {
@@ -109,19 +110,18 @@ export function networkFailure(
     );
   const text = error instanceof Error ? error.message : '';
   const through = proxy === undefined ? '' : ` The environment names a proxy: ${publicUrl(proxy)}.`;
-  // The library has no field for the status with which a proxy refuses to connect.
-  const refusal = /^Proxy response \((\d{3})\)/.exec(text)?.[1];
-  if (refusal === '401' || refusal === '403' || refusal === '407')
+  const refusal = proxyRefusal(error);
+  if (refusal?.denied === true)
     return new AdapterError(
       'denied',
       'GitProxyRefused',
-      `The proxy on the way to ${where} refuses us (HTTP ${refusal}).${through} Check the user and password in it, and whether it may connect there.`,
+      `The proxy on the way to ${where} refuses us (HTTP ${refusal.status}).${through} Check the user and password in it, and whether it may connect there.`,
     );
   if (refusal !== undefined)
     return new AdapterError(
       'transient',
       'GitUnreachable',
-      `The proxy on the way to ${where} did not reach it (HTTP ${refusal}).${through}`,
+      `The proxy on the way to ${where} did not reach it (HTTP ${refusal.status}).${through}`,
     );
   if (code.includes('TIMEOUT') || code === 'ETIMEDOUT')
     return new AdapterError('transient', 'GitTimeout', `${where} did not answer in time (${code}).${through}`);

@@ -5,6 +5,7 @@ import { AdapterError } from '../model/failure.ts';
 import { errorCode, networkFailure, publicUrl, statusFailure } from './git-failure.ts';
 import type { GitAuth, WorkerOptions } from './git-options.ts';
 import type { Secrets } from './git-secrets.ts';
+import { proxyOfEnvironment } from './proxy.ts';
 
 /** One way to one repository, in the shape that isomorphic-git asks for. */
 export interface GitTransport {
@@ -33,14 +34,6 @@ export async function wholeBody(
   const chunks: Uint8Array[] = [];
   for await (const chunk of body) chunks.push(chunk);
   return Buffer.concat(chunks);
-}
-
-/** The proxy that the environment names for this protocol, by the same rule as undici; hosts of NO_PROXY do without it. */
-function proxyOfEnvironment(url: string): string | undefined {
-  const { env } = process;
-  const plain = env['http_proxy'] ?? env['HTTP_PROXY'];
-  const named = url.startsWith('https:') ? (env['https_proxy'] ?? env['HTTPS_PROXY'] ?? plain) : plain;
-  return named === '' ? undefined : named;
 }
 
 export function openHttpTransport(

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import type { Cluster as KubeCluster, KubeConfig, User } from '@kubernetes/client-node';
 import { AdapterError } from '../model/failure.ts';
 import { execCredential } from './kubernetes-exec.ts';
-import type { ExecCredential, ExecPlugin } from './kubernetes-exec.ts';
+import type { ExecCredential, ExecPlugin, PluginCluster } from './kubernetes-exec.ts';
 
 /** Where the connection comes from. `default`: KUBECONFIG, else ~/.kube/config, else the cluster that we run in. */
 export type KubeconfigSource =
@@ -66,7 +66,7 @@ export function openCredentials(source: KubeconfigSource, now: () => number = Da
     const exec = user?.exec as ExecPlugin | undefined | null;
     if (exec !== undefined && exec !== null) {
       const expired = plugin?.expiresAt !== undefined && now() > plugin.expiresAt - spareMs;
-      if (plugin === undefined || refused || expired) plugin = await execCredential(exec, cluster);
+      if (plugin === undefined || refused || expired) plugin = await execCredential(exec, await withAuthority(cluster));
     }
     const headers = user === null ? {} : await headersFor(config, user, plugin);
     const tls = {
@@ -208,6 +208,12 @@ async function tlsOf(cluster: KubeCluster): Promise<Grant['tls']> {
     ...(cluster.tlsServerName ? { servername: cluster.tlsServerName } : {}),
     ...(cluster.skipTLSVerify ? { rejectUnauthorized: false } : {}),
   };
+}
+
+/** The cluster as a plugin is told of it, with the authority itself in place of the file that it is in. */
+async function withAuthority(cluster: KubeCluster): Promise<PluginCluster> {
+  const ca = await textOrFile(cluster.caData, cluster.caFile);
+  return { ...cluster, ...(ca === undefined ? {} : { caData: Buffer.from(ca).toString('base64') }) };
 }
 
 function pair(cert: string | undefined, key: string | undefined): { cert?: string; key?: string } {

@@ -20,6 +20,16 @@ export interface ExecCredential {
   readonly expiresAt: number | undefined;
 }
 
+/** The part of a kubeconfig's cluster that a plugin may be told. */
+export interface PluginCluster {
+  readonly server: string;
+  /** Base64 of PEM. */
+  readonly caData?: string | undefined;
+  readonly tlsServerName?: string | undefined;
+  readonly skipTLSVerify?: boolean | undefined;
+  readonly proxyUrl?: string | undefined;
+}
+
 /** Plugins ask clouds and identity providers; one that waits for a person never ends. */
 const limitMs = 30_000;
 const largestOutput = 1_048_576;
@@ -30,7 +40,7 @@ const largestOutput = 1_048_576;
  */
 export function execCredential(
   plugin: ExecPlugin,
-  cluster: { readonly server: string },
+  cluster: PluginCluster,
   timeoutMs = limitMs,
 ): Promise<ExecCredential> {
   const { command } = plugin;
@@ -45,7 +55,7 @@ export function execCredential(
     kind: 'ExecCredential',
     spec: {
       interactive: false,
-      ...(plugin.provideClusterInfo === true ? { cluster: { server: cluster.server } } : {}),
+      ...(plugin.provideClusterInfo === true ? { cluster: clusterInfo(cluster) } : {}),
     },
   };
   const env: NodeJS.ProcessEnv = { ...process.env, KUBERNETES_EXEC_INFO: JSON.stringify(info) };
@@ -82,6 +92,17 @@ export function execCredential(
       resolve(credential);
     });
   });
+}
+
+/** `spec.cluster` of an ExecCredential. */
+function clusterInfo({ server, caData, tlsServerName, skipTLSVerify, proxyUrl }: PluginCluster): object {
+  return {
+    server,
+    ...(caData ? { 'certificate-authority-data': caData } : {}),
+    ...(tlsServerName ? { 'tls-server-name': tlsServerName } : {}),
+    ...(skipTLSVerify === true ? { 'insecure-skip-tls-verify': true } : {}),
+    ...(proxyUrl ? { 'proxy-url': proxyUrl } : {}),
+  };
 }
 
 function parseCredential(output: string): ExecCredential | undefined {

@@ -5,6 +5,7 @@ import { AdapterError } from '../model/failure.ts';
 import { openCredentials } from './kubernetes-credentials.ts';
 import type { Grant, KubeconfigSource } from './kubernetes-credentials.ts';
 import { refusal } from './kubernetes-calls.ts';
+import { proxyRefusal } from './proxy.ts';
 import type { KubeRequest, KubeResponse, Transport, WatchEvent, WatchOptions } from './kubernetes-transport.ts';
 
 /**
@@ -165,6 +166,13 @@ async function readLines(body: AsyncIterable<Buffer>, onEvent: (event: WatchEven
 function unanswered(error: unknown, method: string, path: string, limitMs: number, silent = 'Timeout'): AdapterError {
   if (error instanceof AdapterError) return error;
   const { name, code } = error as { name?: string; code?: string };
+  const refused = proxyRefusal(error);
+  if (refused !== undefined)
+    return new AdapterError(
+      refused.denied ? 'denied' : 'transient',
+      refused.denied ? 'ProxyRefused' : 'ConnectionFailed',
+      `${method} ${path.split('?')[0] ?? path}: the proxy of the kubeconfig (proxy-url) ${refused.denied ? 'refuses us' : 'did not reach the API server'} (HTTP ${refused.status})`,
+    );
   const late = name === 'TimeoutError' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
   const what = late ? `no answer within ${limitMs / 1000} s` : `the connection failed (${code ?? name ?? 'unknown'})`;
   const where = path.split('?')[0] ?? path;

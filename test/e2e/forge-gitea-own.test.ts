@@ -1,10 +1,16 @@
 // What only Gitea does: its other styles of merge, its ways around reviews, and rights of tokens; all of it seen on a real one.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { realClock } from '../../reconciler/adapters/clock.ts';
 import { openGitea } from '../../reconciler/adapters/forge-gitea.ts';
+import { startHttp } from '../../reconciler/adapters/http.ts';
+import { openWebhooks } from '../../reconciler/adapters/webhooks.ts';
 import type { Forge, Log } from '../../reconciler/ports.ts';
 import { failure, type Person } from '../contract/forge-suite.ts';
 import { until } from '../lab/wait.ts';
-import { compareShapes } from '../support/gitea-shapes.ts';
+import { compareDescription, compareShapes } from '../support/gitea-shapes.ts';
 import { startGiteaWorld, type GiteaWorld } from './gitea-world.ts';
 
 let world: GiteaWorld;
@@ -230,6 +236,76 @@ describe('rights', () => {
   });
 });
 
+describe('webhooks', () => {
+  interface Seen {
+    readonly event: string;
+    readonly status: number;
+  }
+
+  it('that a real one sends are known by their signature, and only by it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'oakum-webhooks-'));
+    const file = join(folder, 'secret');
+    const secret = 'canary-secret-of-the-webhook-0123456789';
+    writeFileSync(file, `${secret}\n`);
+    let hints = 0;
+    const seen: Seen[] = [];
+    const webhooks = openWebhooks({ secret: { file }, clock: realClock, log, hint: () => (hints += 1) });
+    const server = await startHttp({
+      port: 0,
+      host: '127.0.0.1',
+      health: { healthy: () => true, ready: () => true, explain: () => '' },
+      metrics: { contentType: 'text/plain', text: () => Promise.resolve('') },
+      webhooks: {
+        async take(request) {
+          const answer = await webhooks.take(request);
+          seen.push({ event: String(request.headers['x-gitea-event-type']), status: answer.status });
+          return answer;
+        },
+      },
+    });
+    onTestFinished(async () => {
+      await server.close();
+      rmSync(folder, { recursive: true, force: true });
+    });
+    const hooks = `/repos/${world.project}/hooks`;
+    const hook = (words: Readonly<Record<string, string>>): Readonly<Record<string, unknown>> => ({
+      type: 'gitea',
+      active: true,
+      // The events that docs/webhooks.md names.
+      events: ['push', 'pull_request', 'pull_request_review', 'pull_request_sync'],
+      config: { url: `http://127.0.0.1:${server.port}/webhooks/gitea`, content_type: 'json', ...words },
+    });
+    const arrives = async (event: string, status: number): Promise<void> => {
+      await until(`a webhook "${event}" is answered by ${status}`, () =>
+        seen.some((one) => one.event === event && one.status === status),
+      );
+    };
+    const made = await world.gitea.ask('POST', hooks, { body: hook({ secret }) });
+    const { id } = made.body as { id: number };
+    const { number, branch } = await change();
+    await arrives('push', 202);
+    await arrives('pull_request', 202);
+    await world.review(number, bob, 'Approved');
+    await arrives('pull_request_review_approved', 202);
+    await world.commit(branch, { 'clusters/hooked.yaml': 'more\n' }, { by: alice });
+    await arrives('pull_request_sync', 202);
+    expect(seen.filter(({ status }) => status !== 202)).toEqual([]);
+    expect(hints).toBe(seen.length);
+    await world.gitea.ask('DELETE', `${hooks}/${id}`);
+
+    for (const words of [{ secret: 'another-secret-of-somebody-else' }, {}]) {
+      const before = hints;
+      seen.length = 0;
+      const other = await world.gitea.ask('POST', hooks, { body: hook(words) });
+      await world.commit('main', { [`straight/hook-${(serial += 1)}.yaml`]: 'x\n' }, { by: alice });
+      await arrives('push', 401);
+      expect(hints).toBe(before);
+      await world.gitea.ask('DELETE', `${hooks}/${(other.body as { id: number }).id}`);
+    }
+    expect(written.join('\n')).not.toContain(secret);
+  });
+});
+
 describe('the shapes of answers', () => {
   it('are those that the false Gitea is held to', async () => {
     const outsider = { name: 'Outsider', email: 'outsider@elsewhere.example' };
@@ -270,5 +346,10 @@ describe('the shapes of answers', () => {
       asked.push({ method: 'GET', path: at.replace(/\?.*/, ''), answer: body });
     }
     expect(compareShapes(asked, 'record')).toEqual([]);
+  });
+
+  it('are those that Gitea describes', async () => {
+    const answer = await fetch(`${world.gitea.url}/swagger.v1.json`, { signal: AbortSignal.timeout(60_000) });
+    expect(compareDescription(await answer.json())).toEqual([]);
   });
 });

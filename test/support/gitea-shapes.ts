@@ -67,3 +67,50 @@ export function compareShapes(passed: readonly PassedAnswer[], which: 'record' |
     });
   });
 }
+
+type Fields = Readonly<Record<string, unknown>>;
+const fields = (value: unknown): Fields => (typeof value === 'object' && value !== null ? (value as Fields) : {});
+
+/** Compares the record with Gitea's own description of its API (`/swagger.v1.json`): a sentence for each difference. */
+export function compareDescription(description: unknown): string[] {
+  const whole = fields(description);
+  const resolve = (value: unknown): Fields => {
+    const [, area, name] = (/^#\/(\w+)\/(.+)$/.exec(String(fields(value)['$ref'])) ?? []) as string[];
+    return area === undefined ? fields(value) : resolve(fields(whole[area])[name ?? '']);
+  };
+  const plain = (path: string): string => path.replace(/\{[^}]+\}/g, '{}');
+  const described = new Map(Object.entries(fields(whole['paths'])).map(([path, one]) => [plain(path), fields(one)]));
+  const kindOf = (schema: Fields): string => {
+    const type = schema['type'];
+    if (type === 'integer') return 'number';
+    return typeof type === 'string' ? type : 'object';
+  };
+  const differences: string[] = [];
+  for (const [endpoint, shape] of Object.entries(JSON.parse(readFileSync(file, 'utf8')) as Shapes)) {
+    const [method = '', path = ''] = endpoint.split(' ');
+    // A reference is asked for by its whole name, and a list comes back when it is the beginning of several.
+    const operation = fields(described.get(plain(path))?.[method.toLowerCase()]);
+    const answer = resolve(fields(operation['responses'])['200']);
+    if (answer['schema'] === undefined) {
+      differences.push(`${endpoint}: not described`);
+      continue;
+    }
+    const schemaAt = (at: string): Fields =>
+      at
+        .split(/\.|(?=\[\])/)
+        .filter((part) => part !== '')
+        .reduce<Fields>(
+          (schema, part) => resolve(part === '[]' ? schema['items'] : fields(schema['properties'])[part]),
+          resolve(answer['schema']),
+        );
+    for (const [at, kinds] of Object.entries(shape)) {
+      const schema = schemaAt(at);
+      if (Object.keys(schema).length === 0) differences.push(`${endpoint}: "${at}" is not described`);
+      // Swagger 2.0 has no word for null.
+      for (const kind of kindsOf(kinds).filter((one) => one !== 'null'))
+        if (Object.keys(schema).length > 0 && kind !== kindOf(schema))
+          differences.push(`${endpoint}: "${at}" is ${kind}, and described as ${kindOf(schema)}`);
+    }
+  }
+  return differences;
+}
