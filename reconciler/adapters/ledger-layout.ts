@@ -2,6 +2,7 @@
 import { digest } from '../model/digest.ts';
 import { AdapterError } from '../model/failure.ts';
 import type { LedgerDocument, NodeHistory, NodeRecord, RequestRecord, RunRecord, Sightings } from '../model/ledger.ts';
+import { packLists, unpackLists } from './ledger-packing.ts';
 
 /** Data of ConfigMaps by name: each a map from data key to JSON text. */
 export type Image = Map<string, Map<string, string>>;
@@ -29,7 +30,7 @@ export function ledgerNames(head: string): LedgerNames {
   };
 }
 
-/** Nodes in one shard. Two results of 4 KiB and the rest are at most about 10 KB a node; a ConfigMap ends at 1 MiB. */
+/** Nodes in one shard. Two results of 4 KiB, packed as they came, and the rest are at most about 10 KB a node; a ConfigMap ends at 1 MiB. */
 export const nodesPerShard = 80;
 const historyPerShard = 400;
 
@@ -71,9 +72,18 @@ export function corrupt(where: string, what: string): AdapterError {
 const textOf = new WeakMap<object, string>();
 
 function json(value: object): string {
+  return textBy(value, (plain) => plain);
+}
+
+/** The text of a node's record in a run. */
+function recordText(record: NodeRecord): string {
+  return textBy(record, packLists);
+}
+
+function textBy<Value extends object>(value: Value, form: (value: Value) => object): string {
   const known = textOf.get(value);
   if (known !== undefined) return known;
-  const text = JSON.stringify(value);
+  const text = JSON.stringify(form(value));
   textOf.set(value, text);
   return text;
 }
@@ -85,14 +95,14 @@ function json(value: object): string {
 export function layOut(document: LedgerDocument, names: LedgerNames, present: Image): Image {
   const image: Image = new Map();
   const { requests, runs, history: nodes, sightings, ...single } = document;
-  const history = spread(nodes, historyPerShard, (index) => names.history(index), present, image);
+  const history = spread(nodes, json, historyPerShard, (index) => names.history(index), present, image);
   const head: Head = { ...single, runs: Object.values(runs).map(({ id, hash }) => ({ id, hash })), history };
   const headData = new Map([[headKey, JSON.stringify(head)]]);
   if (sightings) headData.set(sightingsKey, json(sightings));
   for (const [name, request] of Object.entries(requests)) headData.set(requestKey(name), json(request));
   image.set(names.head, headData);
   for (const { nodes: records, ...run } of Object.values(runs)) {
-    const shards = spread(records, nodesPerShard, (index) => names.shard(run.hash, index), present, image);
+    const shards = spread(records, recordText, nodesPerShard, (index) => names.shard(run.hash, index), present, image);
     image.set(names.run(run.hash), new Map([[runKey, JSON.stringify({ shards, run } satisfies RunHeader)]]));
   }
   return image;
@@ -107,8 +117,9 @@ function requestKey(name: string): string {
   return key.length <= longestKey ? key : `${requestPrefix}_${digest(name)}`;
 }
 
-function spread(
-  records: Readonly<Record<string, object>>,
+function spread<Value extends object>(
+  records: Readonly<Record<string, Value>>,
+  write: (value: Value) => string,
   perShard: number,
   nameOf: (index: number) => string,
   present: Image,
@@ -121,17 +132,17 @@ function spread(
     for (const key of present.get(nameOf(index))?.keys() ?? []) place.set(key, index);
   }
   let room = 0;
-  const unplaced: [string, object][] = [];
+  const unplaced: [string, Value][] = [];
   for (const [key, record] of Object.entries(records)) {
     const at = place.get(key);
     if (at === undefined) unplaced.push([key, record]);
-    else shards[at]?.set(key, json(record));
+    else shards[at]?.set(key, write(record));
   }
   for (const [key, record] of unplaced) {
     while ((shards[room]?.size ?? 0) >= perShard) room++;
     const shard = shards[room] ?? new Map<string, string>();
     shards[room] = shard;
-    shard.set(key, json(record));
+    shard.set(key, write(record));
   }
   shards.forEach((shard, index) => image.set(nameOf(index), shard));
   return shards.length;
@@ -158,11 +169,13 @@ export function takeUp(image: Image, names: LedgerNames): LedgerDocument {
     const { shards, run } = parse<RunHeader>(image, names.run(hash), runKey);
     if (run.id !== id) throw corrupt(`ConfigMap ${names.run(hash)}`, `holds run "${run.id}", not "${id}"`);
     const nodes: Record<string, NodeRecord> = {};
-    for (let index = 0; index < shards; index++) gather(image, names.shard(hash, index), nodes, 'phase');
+    for (let index = 0; index < shards; index++)
+      gather<NodeRecord>(image, names.shard(hash, index), nodes, 'phase', (record) => unpackLists(record));
     runs[id] = { ...run, startedAt: run.startedAt, endedAt: run.endedAt, nodes };
   }
   const history: Record<string, NodeHistory> = {};
-  for (let index = 0; index < head.history; index++) gather(image, names.history(index), history, 'uid');
+  for (let index = 0; index < head.history; index++)
+    gather<NodeHistory>(image, names.history(index), history, 'uid', (value) => value);
   const requests: Record<string, RequestRecord> = {};
   for (const key of [...(image.get(names.head)?.keys() ?? [])].sort()) {
     if (!key.startsWith(requestPrefix)) continue;
@@ -194,14 +207,24 @@ function parseHead(image: Image, names: LedgerNames): Head {
   return head;
 }
 
-function gather<Value>(image: Image, name: string, into: Record<string, Value>, field: string): void {
+function gather<Value extends object>(
+  image: Image,
+  name: string,
+  into: Record<string, Value>,
+  field: string,
+  read: (value: Value) => Value,
+): void {
   const data = image.get(name);
   if (data === undefined) throw corrupt(`ConfigMap ${name}`, 'is missing');
   for (const key of [...data.keys()].sort()) {
     if (key.startsWith('_')) continue;
-    const value = parse<Value & object>(image, name, key);
+    const value = parse<Value>(image, name, key);
     if (!(field in value)) throw corrupt(`ConfigMap ${name}`, `has an entry "${key}" without "${field}"`);
-    into[key] = value;
+    try {
+      into[key] = read(value);
+    } catch {
+      throw corrupt(`ConfigMap ${name}`, `has a list of packages in entry "${key}" that cannot be unpacked`);
+    }
   }
 }
 

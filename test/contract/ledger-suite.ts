@@ -1,12 +1,14 @@
 // What a ledger must do, whoever serves the ConfigMaps: the simulation in process or over HTTP, or a real API server.
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openLedger } from '../../reconciler/adapters/ledger.ts';
 import { nodesPerShard } from '../../reconciler/adapters/ledger-layout.ts';
 import type { KubeRequest, Transport } from '../../reconciler/adapters/kubernetes-transport.ts';
-import { canonical } from '../../reconciler/model/digest.ts';
+import { canonical, digest } from '../../reconciler/model/digest.ts';
 import { AdapterError } from '../../reconciler/model/failure.ts';
 import type { LedgerDocument, NodeHistory, NodeRecord, RunRecord } from '../../reconciler/model/ledger.ts';
 import type { Policy } from '../../reconciler/model/policy.ts';
+import { readResult } from '../../reconciler/model/result-text.ts';
 
 export interface LedgerWorld {
   readonly transport: Transport;
@@ -230,6 +232,51 @@ export function ledgerContract(name: string, open: () => Promise<LedgerWorld>): 
       expect(written).toHaveLength(2);
       expect(written[1]).toContain('"w1"');
       expect(written.join('')).not.toContain('"w2":');
+    });
+
+    it('has room for a whole ConfigMap of nodes whose results name as many packages as a result can hold', async () => {
+      const namespace = await space();
+      // Names and versions that compress no better than real ones: this list is what just fits into the 4,096 bytes of a result.
+      const packages = Array.from({ length: 170 }, (_, index) => {
+        const mark = digest(String(index), 12);
+        return `lib${mark}-${String(index)} 1.${mark.slice(0, 3)}-2+deb12u1 1.${mark.slice(0, 3)}-2+deb12u7`;
+      });
+      const result = readResult(
+        JSON.stringify({
+          v: 1,
+          code: 'OK',
+          kept: Array.from({ length: 20 }, (_, index) => [`kept-${String(index)}`, 'held-by-user']),
+          pkgs: { enc: 'gz', data: gzipSync(packages.join('\n')).toString('base64') },
+        }),
+      );
+      expect(result?.packages).toEqual(packages);
+      const names = Array.from({ length: nodesPerShard }, (_, index) => `worker-${String(index)}`);
+      const records = names.map((each) => node(each, 'Patched', { download: result, patch: result }));
+      const full = fresh({ runs: { r: run('r', 'eeeeeeeeee', records) } });
+      const mib = 1_048_576;
+      expect(JSON.stringify(records).length).toBeGreaterThan(mib);
+      await openLedger(world.transport, { namespace }).save(undefined, full);
+      const sizes = (await maps(namespace)).map(({ data }) => JSON.stringify(data).length);
+      expect(Math.max(...sizes)).toBeLessThan(mib * 0.9);
+      expect(canonical(await openLedger(world.transport, { namespace }).load())).toBe(canonical(full));
+    });
+
+    it('reads lists of packages that were written before they were packed', async () => {
+      const namespace = await space();
+      const packages = Array.from({ length: 40 }, (_, index) => `package-${String(index)} 1.0 1.1`);
+      const result = readResult(JSON.stringify({ v: 1, code: 'OK', pkgs: { enc: 'plain', data: packages } }));
+      const plain = fresh({ runs: { r: run('r', 'ffffffffff', [node('w1', 'Patched', { patch: result })]) } });
+      await openLedger(world.transport, { namespace }).save(undefined, plain);
+      const [shard] = (await maps(namespace)).filter(({ name: map }) => /-ffffffffff-\d+$/.test(map));
+      expect(shard?.data['w1']).not.toContain('package-39');
+      const unpacked = { ...shard?.data, w1: JSON.stringify(node('w1', 'Patched', { patch: result })) };
+      await world.transport.request({
+        method: 'PATCH',
+        path: `/api/v1/namespaces/${namespace}/configmaps/${shard?.name ?? ''}`,
+        body: { data: unpacked },
+        contentType: 'application/merge-patch+json',
+      });
+      expect(canonical(await openLedger(world.transport, { namespace }).load())).toBe(canonical(plain));
     });
 
     it('spreads many nodes over ConfigMaps, and a node keeps its place', async () => {
