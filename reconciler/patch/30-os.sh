@@ -74,7 +74,7 @@ os_judge() {
     *) fail UNSUPPORTED_OS "$OS_ID ${OS_VERSION:-} is not supported (supported: Debian, Ubuntu, RHEL, Rocky, Alma, Oracle, CentOS Stream, Fedora, Amazon Linux 2023, SLES, openSUSE Leap); replace the node with a new image" ;;
   esac
   if [ "$HAS_SYSTEMD" = no ] && [ -z "$OSP_NO_UNIT" ]; then
-    fail UNSUPPORTED_OS "the host does not run systemd, so the work cannot outlive its pod"
+    fail UNSUPPORTED_OS "the host does not run systemd, so the work cannot outlive its pod; replace the node with a new image"
   fi
 }
 

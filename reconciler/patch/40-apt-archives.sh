@@ -6,7 +6,7 @@
 
 apt_preflight() {
   for apt_tool in apt-get apt apt-cache dpkg dpkg-query dpkg-deb; do
-    command -v "$apt_tool" >/dev/null 2>&1 || fail UNSUPPORTED_OS "$apt_tool is missing on this $OS_ID system"
+    command -v "$apt_tool" >/dev/null 2>&1 || fail UNSUPPORTED_OS "$apt_tool is missing on this $OS_ID system; install it"
   done
   if [ -n "$OSP_CVES$OSP_SEVERITY" ]; then
     fail USAGE "apt repositories do not say which update fixes which CVE or how severe it is; leave OSP_CVES and OSP_SEVERITY out on $OS_ID"

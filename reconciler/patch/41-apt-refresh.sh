@@ -99,9 +99,9 @@ apt_classify() { # FILE
     apt_code=REPO_SIGNATURE
     apt_words="$apt_where cannot be verified (${apt_key:-no valid signature}); put the key into the file that Signed-By names. No key server is asked"
   elif grep -q 'is expired (invalid since' "$1"; then
-    apt_code=REPO_EXPIRED apt_words="$apt_where is out of date (its Valid-Until has passed); the mirror is no longer synchronised"
+    apt_code=REPO_EXPIRED apt_words="$apt_where is out of date (its Valid-Until has passed); the mirror is no longer synchronised: mend it, or name another one"
   elif grep -q 'is not valid yet' "$1"; then
-    apt_code=CLOCK_SKEW apt_words="$apt_where is dated in the future; the node's clock is behind ($(stamp))"
+    apt_code=CLOCK_SKEW apt_words="$apt_where is dated in the future; the node's clock is behind ($(stamp)): set it"
   elif grep -qE 'Could not resolve|emporary failure resolving|wicked happened resolving' "$1"; then
     apt_code=REPO_DNS apt_words="the name of $apt_where cannot be resolved; look at the node's DNS"
   elif grep -qE 'timed out|Connection failed|imeout was reached' "$1"; then
@@ -109,7 +109,7 @@ apt_classify() { # FILE
   elif grep -qE 'Could not connect|Connection refused|Network is unreachable|No route to host|Unable to connect|annot initiate the connection|ertificate|handshake' "$1"; then
     apt_code=REPO_UNREACHABLE apt_words="$apt_where cannot be reached; look at the node's network, proxy and certificates"
   elif grep -qE '(429|50[0-9])  ' "$1"; then
-    apt_code=REPO_HTTP apt_words="$apt_where answers with an error ($(grep -oE '(429|50[0-9]) +[A-Za-z ]*' "$1" | head -n 1 | tr -s ' '))"
+    apt_code=REPO_HTTP apt_words="$apt_where answers with an error ($(grep -oE '(429|50[0-9]) +[A-Za-z ]*' "$1" | head -n 1 | tr -s ' ')); look at the mirror"
   else
     apt_code=REPO_METADATA
     apt_words="$apt_where has no usable metadata; does this mirror still carry the release, whole? $(grep -E '^E:|  404|Hash|unexpected' "$1" | head -n 1 | tr -s ' ' | cut -c 1-100)"

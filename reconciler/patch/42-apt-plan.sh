@@ -151,7 +151,7 @@ apt_pending() {
 apt_check_plan() {
   apt_foreign >"$TMP/foreign.tsv"
   if [ -s "$TMP/foreign.tsv" ]; then
-    fail PLAN_VIOLATION "the plan would take $(head -n 1 "$TMP/foreign.tsv" | awk -F'\t' '{ print $1 " " $3 " from " $4 }'), which is outside the selection; nothing was changed"
+    fail PLAN_VIOLATION "the plan would take $(head -n 1 "$TMP/foreign.tsv" | awk -F'\t' '{ print $1 " " $3 " from " $4 }'), which is outside the selection; nothing was changed. Exclude what asks for it"
   fi
   [ -n "$LOCK" ] || return 0
   apt_check_lock
@@ -165,15 +165,15 @@ apt_check_lock() {
     if ! selected "$lock_name" || grep -qxF -- "$lock_name" "$TMP/held" || apt_version_ge "$lock_now" "$lock_version"; then continue; fi
     lock_planned=$(awk -F'\t' -v name="$lock_name" '$1 == name { print $3 }' "$TMP/plan.tsv")
     [ "$lock_planned" != "$lock_version" ] || continue
-    if [ -n "$lock_planned" ]; then fail LOCK_MISMATCH "$lock_name would become $lock_planned, the lock says $lock_version; nothing was changed"; fi
+    if [ -n "$lock_planned" ]; then fail LOCK_MISMATCH "$lock_name would become $lock_planned, the lock says $lock_version; nothing was changed. Make a new lock"; fi
     if [ "$OSP_LOCK_MODE" = ceiling ]; then continue; fi
     if apt_quiet apt-cache madison "$lock_name" 2>/dev/null | awk '{ print $3 }' | grep -qxF -- "$lock_version"; then
-      fail LOCK_MISMATCH "$lock_name $lock_version cannot be installed together with the rest of the lock; nothing was changed"
+      fail LOCK_MISMATCH "$lock_name $lock_version cannot be installed together with the rest of the lock; nothing was changed. Make a new lock"
     fi
     fail LOCK_VERSION_MISSING "$lock_name $lock_version is no longer in the repositories; use a snapshot or a mirror that keeps old versions, or mode ceiling"
   done <"$TMP/locked.tsv"
   [ "$OSP_LOCK_MODE" = exact ] || return 0
   cut -f 1,3 "$TMP/plan.tsv" | LC_ALL=C sort | LC_ALL=C comm -23 - "$LOCK" >"$TMP/unlocked"
-  if [ -s "$TMP/unlocked" ]; then fail LOCK_MISMATCH "the plan needs $(head -n 1 "$TMP/unlocked" | tr '\t' ' '), which the lock does not name; nothing was changed"; fi
+  if [ -s "$TMP/unlocked" ]; then fail LOCK_MISMATCH "the plan needs $(head -n 1 "$TMP/unlocked" | tr '\t' ' '), which the lock does not name; nothing was changed. Make a new lock"; fi
 }
 

@@ -10,7 +10,7 @@ apt_archives() {
   apt_quiet apt-get --print-uris download $(awk -F'\t' '{ print $1 "=" $3 }' "$TMP/plan.tsv") 2>"$TMP/archives.err" |
     sed -n "s/^'[^']*' \([^ ]*\) \([0-9]*\) \([A-Z0-9]*\):\([0-9a-f]*\)\$/\1	\2	\3	\4/p" >"$TMP/archives.tsv"
   if [ "$(lines_in "$TMP/archives.tsv")" -ne "$(lines_in "$TMP/plan.tsv")" ]; then
-    fail DOWNLOAD_FAILED "the lists do not name an archive for every planned package: $(grep '^E:' "$TMP/archives.err" | head -n 1)"
+    fail DOWNLOAD_FAILED "the lists do not name an archive for every planned package; run download again: $(grep '^E:' "$TMP/archives.err" | head -n 1)"
   fi
 }
 
@@ -67,7 +67,7 @@ apt_download() {
     if [ "$apt_rc" != 0 ]; then say "download: $(grep '^E:' "$TMP/download.out" | tail -n 1)"; fi
   done
   if grep -q 'No space left' "$TMP/download.out"; then fail DISK_FULL_VAR "no space left for packages below $APT_STATE; make room in /var and try again"; fi
-  fail DOWNLOAD_FAILED "not all packages could be fetched and verified: $(grep '^E:' "$TMP/download.out" | tail -n 1 | cut -c 4-100);$apt_missing"
+  fail DOWNLOAD_FAILED "not all packages could be fetched and verified; look at the mirror and run download again: $(grep '^E:' "$TMP/download.out" | tail -n 1 | cut -c 4-100);$apt_missing"
 }
 
 apt_space() {
@@ -111,16 +111,16 @@ apt_install() {
   if grep -qE 'Unable to acquire the dpkg frontend lock|Could not get lock|frontend lock was locked' "$TMP/install.out"; then
     fail PKG_LOCK_TIMEOUT "$(grep -oE 'held by process [0-9]+ \([^)]*\)' "$TMP/install.out" | tail -n 1 | sed 's/^/the package lock is /') after $OSP_LOCK_TIMEOUT s; wait for it to end and try again"
   elif grep -q 'enough free space in' "$TMP/install.out"; then
-    fail DISK_FULL_VAR "$(grep -o 'You don.*' "$TMP/install.out" | head -n 1)"
+    fail DISK_FULL_VAR "$(grep -o 'You don.*' "$TMP/install.out" | head -n 1 | cut -c 1-140); make room there and try again"
   elif grep -q 'No space left on device' "$TMP/install.out"; then
     fail INSTALL_FAILED "a disk ran full during the installation ($apt_bad); free space and start again, the half-done is repaired first"
   elif [ -n "$apt_bad" ]; then
     fail SCRIPT_FAILED "a maintainer script failed: $apt_bad- see the log; a new attempt configures the rest again, or put the old version back"
   elif grep -qE 'nmet dependencies|remove is disabled' "$TMP/install.out"; then
-    fail DEPENDENCY_CONFLICT "the plan no longer fits the installed packages; somebody changed them meanwhile"
+    fail DEPENDENCY_CONFLICT "the plan no longer fits the installed packages; somebody changed them meanwhile. Run download again, then patch"
   elif grep -q 'nable to fetch some archives' "$TMP/install.out"; then
     fail DOWNLOAD_FAILED "packages are missing that the download did not bring; run download again"
   fi
-  fail INSTALL_FAILED "apt-get failed: $(grep '^E:' "$TMP/install.out" | tail -n 1)"
+  fail INSTALL_FAILED "apt-get failed: $(grep '^E:' "$TMP/install.out" | tail -n 1 | cut -c 1-140); see the log. The next attempt repairs and goes on"
 }
 

@@ -131,7 +131,7 @@ rpm_classify() { # FILE
     if grep -qE 'needed on the /(usr|etc|opt)?( |$)' "$1"; then RPM_CODE=DISK_FULL_ROOT; fi
     if grep -qE 'needed on the /boot' "$1"; then RPM_CODE=DISK_FULL_BOOT; fi
   elif grep -qiE 'not yet valid|is not valid yet' "$1"; then
-    RPM_CODE=CLOCK_SKEW RPM_WORDS="$rpm_where has a certificate of the future; the node's clock is behind ($(stamp))"
+    RPM_CODE=CLOCK_SKEW RPM_WORDS="$rpm_where has a certificate of the future; the node's clock is behind ($(stamp)): set it"
   elif grep -qiE 'GPG|signature|is not signed|public key' "$1"; then
     RPM_CODE=REPO_SIGNATURE
     RPM_WORDS="$rpm_where cannot be verified ($(grep -iE 'GPG|sign|public key' "$1" | head -n 1 | cut -c 1-100)); import the key that its gpgkey= names. No key server is asked"
@@ -142,18 +142,18 @@ rpm_classify() { # FILE
   elif grep -qiE 'curl error .28\)|timed? ?out|timeout' "$1"; then
     RPM_CODE=REPO_TIMEOUT RPM_WORDS="$rpm_where does not answer in time; look at the firewall, proxy and mirror"
   elif grep -qiE 'status code: (429|5[0-9][0-9])|response: 5' "$1"; then
-    RPM_CODE=REPO_HTTP RPM_WORDS="$rpm_where answers with an error ($rpm_text)"
+    RPM_CODE=REPO_HTTP RPM_WORDS="$rpm_where answers with an error ($rpm_text); look at the mirror"
   elif grep -qiE 'curl error .(7|35|51|53|56|58|60|77)\)|connect|certificate|no more mirrors' "$1" && ! grep -qiE 'checksum|status code: 404' "$1"; then
     RPM_CODE=REPO_UNREACHABLE RPM_WORDS="$rpm_where cannot be reached; look at the node's network, proxy and certificates"
   else
-    RPM_CODE=REPO_METADATA RPM_WORDS="$rpm_where has no usable metadata: $rpm_text"
+    RPM_CODE=REPO_METADATA RPM_WORDS="$rpm_where has no usable metadata; does this mirror still carry the release, whole? $rpm_text"
   fi
 }
 
 # Only one way to choose: a package manager adds up several filters instead of narrowing by each.
 rpm_preflight() {
   for rpm_tool in rpm awk "$@"; do
-    command -v "$rpm_tool" >/dev/null 2>&1 || fail UNSUPPORTED_OS "$rpm_tool is missing on this $OS_ID system"
+    command -v "$rpm_tool" >/dev/null 2>&1 || fail UNSUPPORTED_OS "$rpm_tool is missing on this $OS_ID system; install it"
   done
   if [ -n "$OSP_SEVERITY" ] && [ -n "$OSP_CVES" ]; then fail USAGE "OSP_SEVERITY and OSP_CVES together would mean either, not both; give one of them"; fi
   if [ -n "$OSP_SEVERITY$OSP_CVES" ] && [ "$OSP_SCOPE" = all ]; then fail USAGE "OSP_SEVERITY and OSP_CVES choose among security updates; they do not go with OSP_SCOPE=all"; fi
@@ -178,16 +178,16 @@ rpm_check_lock() {
     selected "$lock_name" || continue
     lock_planned=$(awk -F'\t' -v name="$lock_name" '$1 == name { print $3; exit }' "$TMP/plan.tsv")
     [ "$lock_planned" != "$lock_version" ] || continue
-    if [ -n "$lock_planned" ]; then fail LOCK_MISMATCH "$lock_name would become $lock_planned, the lock says $lock_version; nothing was changed"; fi
+    if [ -n "$lock_planned" ]; then fail LOCK_MISMATCH "$lock_name would become $lock_planned, the lock says $lock_version; nothing was changed. Make a new lock"; fi
     if [ "$OSP_LOCK_MODE" = ceiling ] || "${FAMILY}_held" "$lock_name"; then continue; fi
     if grep -qF "No match for argument: ${lock_name%%:*}-$lock_version" "$TMP/resolve.out" 2>/dev/null; then
       fail LOCK_VERSION_MISSING "$lock_name $lock_version is no longer in the repositories; use a mirror that keeps old versions, or mode ceiling"
     fi
-    fail LOCK_MISMATCH "$lock_name $lock_version cannot be installed together with the rest of the lock; nothing was changed"
+    fail LOCK_MISMATCH "$lock_name $lock_version cannot be installed together with the rest of the lock; nothing was changed. Make a new lock"
   done <"$TMP/locked.tsv"
   [ "$OSP_LOCK_MODE" = exact ] || return 0
   cut -f 1,3 "$TMP/plan.tsv" | LC_ALL=C sort | LC_ALL=C comm -23 - "$LOCK" >"$TMP/unlocked"
-  if [ -s "$TMP/unlocked" ]; then fail LOCK_MISMATCH "the plan needs $(head -n 1 "$TMP/unlocked" | tr '\t' ' '), which the lock does not name; nothing was changed"; fi
+  if [ -s "$TMP/unlocked" ]; then fail LOCK_MISMATCH "the plan needs $(head -n 1 "$TMP/unlocked" | tr '\t' ' '), which the lock does not name; nothing was changed. Make a new lock"; fi
 }
 
 # Is every file of the plan here and intact? A damaged one is removed, so that it is fetched again.

@@ -4,10 +4,11 @@
 # own excludes and versionlock are obeyed. Metadata is read once by refresh; everything after works from the cache.
 
 dnf_preflight() {
-  rpm_preflight dnf
-  case $(readlink -f "$(command -v dnf)") in
+  # Fedora 41 and later have dnf 5 under both names; a small image may have it under its own alone.
+  case $(readlink -f "$(command -v dnf || command -v dnf5)") in
     *dnf5) fail UNSUPPORTED_OS "this $OS_ID ${OS_VERSION:-} system has dnf 5; dnf 4 is supported. Use new nodes (strategy Replace), or dnf5-automatic on the node" ;;
   esac
+  rpm_preflight dnf
   DNF_OPTIONS="--color=never --setopt=cachedir=$RPM_CACHE/cache --setopt=keepcache=1 --setopt=metadata_expire=-1 --setopt=exit_on_lock=1 \
     --setopt=*.skip_if_unavailable=0 --setopt=skip_if_unavailable=0 --setopt=install_weak_deps=0 --setopt=clean_requirements_on_remove=0 \
     --setopt=protect_running_kernel=1 --setopt=timeout=20 --setopt=retries=2 --setopt=*.timeout=20 --setopt=*.retries=2"

@@ -55,7 +55,7 @@ dnf_resolve() {
       fail REPO_SIGNATURE "a repository demands signatures and this node has no key for it; import the key of $OS_ID, or name it with gpgkey= in the .repo file. No key server is asked"
     fi
     if grep -qE 'Cache-only enabled|no cache for' "$TMP/resolve.out"; then fail DOWNLOAD_FAILED "the package lists are not here; run download again"; fi
-    fail DEPENDENCY_CONFLICT "dnf finds no way: $(grep -E 'Problem|Error|nothing provides|conflicts' "$TMP/resolve.out" | head -n 1 | cut -c 1-140)"
+    fail DEPENDENCY_CONFLICT "dnf finds no way: $(grep -E 'Problem|Error|nothing provides|conflicts' "$TMP/resolve.out" | head -n 1 | cut -c 1-140); exclude the package, or solve it on the node"
   fi
 }
 
@@ -141,13 +141,13 @@ dnf_check_plan() {
   while IFS='	' read -r row_kind row_name _ row_version _; do
     case $row_kind in
       Replacing)
-        if protected "$row_name"; then fail PROTECTED_PACKAGE "the plan would replace $row_name, which is protected; nothing was changed"; fi
-        if excluded "$row_name"; then fail PLAN_VIOLATION "the plan would replace $row_name, which is excluded; nothing was changed"; fi
+        if protected "$row_name"; then fail PROTECTED_PACKAGE "the plan would replace $row_name, which is protected; nothing was changed. Exclude what asks for it"; fi
+        if excluded "$row_name"; then fail PLAN_VIOLATION "the plan would replace $row_name, which is excluded; nothing was changed. Exclude what asks for it"; fi
         warn "PackageReplaced: $row_name $row_version by its successor in the distribution"
         ;;
       Removing)
         # Only kernels beyond the system's own limit come here, and never the one that runs.
-        case $(uname -r) in "$row_version".*) fail PLAN_VIOLATION "the plan would remove the running kernel $row_version; nothing was changed" ;; esac
+        case $(uname -r) in "$row_version".*) fail PLAN_VIOLATION "the plan would remove the running kernel $row_version; nothing was changed. Raise installonly_limit, or reboot first" ;; esac
         warn "OldKernelRemoved: $row_name $row_version (installonly_limit)"
         ;;
     esac

@@ -34,7 +34,7 @@ dnf_download() {
   for dnf_pause in 5 15 last; do
     if run_download; then
       BYTES=$(while IFS='	' read -r _ _ _ _ get_nevra; do wc -c <"$(dnf_file "$get_nevra")"; done <"$TMP/planned.tsv" 2>/dev/null | awk '{ n += $1 } END { printf "%d", n }')
-      dnf_have_downloads || fail DOWNLOAD_FAILED "not all packages of the plan were fetched; see the log"
+      dnf_have_downloads || fail DOWNLOAD_FAILED "not all packages of the plan were fetched; see the log, and run download again"
       sync
       return 0
     fi
@@ -45,13 +45,13 @@ dnf_download() {
     if [ "$download_rc" = 124 ] || [ "$download_rc" = 137 ]; then RPM_CODE=REPO_TIMEOUT RPM_WORDS="the packages did not come within $OSP_DOWNLOAD_TIMEOUT s"; fi
     case $RPM_CODE in REPO_SIGNATURE | DISK_FULL_* | REPO_AUTH | CLOCK_SKEW) fail "$RPM_CODE" "$RPM_WORDS" ;; esac
     if grep -qiE 'transaction (test|check) error|conflicts (with|between)' "$TMP/download.text"; then
-      fail DEPENDENCY_CONFLICT "rpm refuses the transaction: $(grep -iE 'conflicts|needed by|error' "$TMP/download.text" | tail -n 1 | cut -c 1-140); nothing was changed"
+      fail DEPENDENCY_CONFLICT "rpm refuses the transaction: $(grep -iE 'conflicts|needed by|error' "$TMP/download.text" | tail -n 1 | cut -c 1-140); nothing was changed. Exclude the package, or solve it on the node"
     fi
     if [ "$dnf_pause" = last ]; then break; fi
     say "download failed; trying again in $dnf_pause s"
     sleep "$dnf_pause"
   done
-  fail DOWNLOAD_FAILED "not all packages could be fetched and verified: $RPM_WORDS"
+  fail DOWNLOAD_FAILED "not all packages could be fetched and verified; look at the mirror and run download again: $RPM_WORDS"
 }
 
 run_download() {
@@ -84,7 +84,7 @@ dnf_install() {
   elif grep -q 'no space left' "$TMP/install.out"; then
     fail INSTALL_FAILED "a disk ran full during the installation; free space and start again, the half-done is repaired first"
   fi
-  fail INSTALL_FAILED "dnf failed: $(grep -E '^Error|rror:' "$TMP/install.out" | tail -n 1 | cut -c 1-140)"
+  fail INSTALL_FAILED "dnf failed: $(grep -E '^Error|rror:' "$TMP/install.out" | tail -n 1 | cut -c 1-140); see the log. The next attempt repairs and goes on"
 }
 
 # --- state, repair, reboot ---------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ zypper_fail() { # RC FILE CODE-OTHERWISE WORDS-OTHERWISE
     106) fail "$RPM_CODE" "$RPM_WORDS" ;;
     107) fail SCRIPT_FAILED "a package script failed: $(rpm_failed_scripts "$2")- the files are in place; look at the log, then: zypper install --force" ;;
     4)
-      if grep -qiE 'problem:' "$2"; then fail DEPENDENCY_CONFLICT "zypper finds no way: $(grep -i 'problem:' "$2" | head -n 1 | cut -c 1-140)"; fi
+      if grep -qiE 'problem:' "$2"; then fail DEPENDENCY_CONFLICT "zypper finds no way: $(grep -i 'problem:' "$2" | head -n 1 | cut -c 1-140); exclude the package, or solve it on the node"; fi
       ;;
     8)
       if grep -qiE 'no space left|needs .* on the .* filesystem|not enough disk' "$2"; then

@@ -92,7 +92,7 @@ zypper_resolve() {
     zypper_lock_missing
     return 0
   fi
-  if [ "$zypper_rc" != 4 ]; then zypper_fail "$zypper_rc" "$TMP/resolve.xml" DEPENDENCY_CONFLICT "zypper cannot plan"; fi
+  if [ "$zypper_rc" != 4 ]; then zypper_fail "$zypper_rc" "$TMP/resolve.xml" DEPENDENCY_CONFLICT "zypper cannot plan; exclude the package, or solve it on the node"; fi
   zypper_good=
   for zypper_name in $ZYPPER_NAMES; do
     # shellcheck disable=SC2086
@@ -101,7 +101,7 @@ zypper_resolve() {
   ZYPPER_NAMES=$zypper_good
   printf '' >"$TMP/resolve.xml"
   # shellcheck disable=SC2086
-  if [ -n "$ZYPPER_NAMES" ]; then zypper_try $ZYPPER_NAMES || zypper_fail "$zypper_rc" "$TMP/resolve.xml" DEPENDENCY_CONFLICT "zypper cannot plan"; fi
+  if [ -n "$ZYPPER_NAMES" ]; then zypper_try $ZYPPER_NAMES || zypper_fail "$zypper_rc" "$TMP/resolve.xml" DEPENDENCY_CONFLICT "zypper cannot plan; exclude the package, or solve it on the node"; fi
 }
 
 # Which locked versions are gone? Asked one by one; without them as a ceiling, refused when exact.
@@ -115,13 +115,13 @@ zypper_lock_missing() {
         fail LOCK_VERSION_MISSING "$(printf %s "$zypper_name" | tr '=' ' ') is no longer in the repositories; use a mirror that keeps old versions, or mode ceiling"
       fi
     else
-      fail LOCK_MISMATCH "$(printf %s "$zypper_name" | tr '=' ' ') cannot be installed here; nothing was changed"
+      fail LOCK_MISMATCH "$(printf %s "$zypper_name" | tr '=' ' ') cannot be installed here; nothing was changed. Make a new lock"
     fi
   done
   ZYPPER_NAMES=$zypper_good
   printf '' >"$TMP/resolve.xml"
   # shellcheck disable=SC2086
-  if [ -n "$ZYPPER_NAMES" ]; then zypper_try $ZYPPER_NAMES || fail LOCK_MISMATCH "the locked versions do not fit together; nothing was changed"; fi
+  if [ -n "$ZYPPER_NAMES" ]; then zypper_try $ZYPPER_NAMES || fail LOCK_MISMATCH "the locked versions do not fit together; nothing was changed. Make a new lock"; fi
 }
 
 zypper_plan() {

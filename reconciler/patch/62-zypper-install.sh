@@ -38,8 +38,8 @@ zypper_download() {
     sleep "$zypper_pause"
   done
   case $RPM_CODE in REPO_SIGNATURE | DISK_FULL_* | REPO_AUTH) if [ "$zypper_rc" != 7 ]; then fail "$RPM_CODE" "$RPM_WORDS"; fi ;; esac
-  if [ "$zypper_rc" = 124 ] || [ "$zypper_rc" = 137 ]; then fail DOWNLOAD_FAILED "the packages did not come within $OSP_DOWNLOAD_TIMEOUT s; look at the mirror"; fi
-  zypper_fail "$zypper_rc" "$TMP/download.out" DOWNLOAD_FAILED "not all packages could be fetched and verified"
+  if [ "$zypper_rc" = 124 ] || [ "$zypper_rc" = 137 ]; then fail DOWNLOAD_FAILED "the packages did not come within $OSP_DOWNLOAD_TIMEOUT s; look at the mirror and run download again"; fi
+  zypper_fail "$zypper_rc" "$TMP/download.out" DOWNLOAD_FAILED "not all packages could be fetched and verified; look at the mirror and run download again"
 }
 
 # 102: done, reboot. 103: zypper itself was updated and asks to be started again for the rest.
@@ -59,7 +59,7 @@ zypper_install() {
         return 0
         ;;
       103) ;;
-      *) zypper_fail "$zypper_rc" "$TMP/install.out" INSTALL_FAILED "zypper failed ($zypper_rc)" ;;
+      *) zypper_fail "$zypper_rc" "$TMP/install.out" INSTALL_FAILED "zypper failed ($zypper_rc); see the log. The next attempt repairs and goes on" ;;
     esac
   done
 }

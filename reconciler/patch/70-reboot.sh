@@ -117,16 +117,16 @@ reboot_schedule() {
   sync
   if ! systemd-run --quiet --on-active="${OSP_REBOOT_DELAY}s" --timer-property=AccuracySec=1s --unit="$UNIT-reboot" systemctl reboot >"$TMP/schedule" 2>&1; then
     keep_file "$STATE/reboots" <"$TMP/reboots"
-    fail REBOOT_FAILED "systemd would not schedule the reboot: $(tail -n 1 "$TMP/schedule")"
+    fail REBOOT_FAILED "systemd would not schedule the reboot: $(tail -n 1 "$TMP/schedule" | cut -c 1-120); look at: systemctl list-jobs, journalctl -b"
   fi
   REBOOT_STATE=scheduled CODE=OK MESSAGE="the node reboots at $REBOOT_AT"
 }
 
 mode_verify() {
   if [ -n "$OSP_EXPECT_BOOT_ID" ] && [ "$(boot_id)" = "$OSP_EXPECT_BOOT_ID" ]; then
-    fail VERIFY_BOOT_ID "the node has not rebooted: its boot id is still $OSP_EXPECT_BOOT_ID"
+    fail VERIFY_BOOT_ID "the node has not rebooted: its boot id is still $OSP_EXPECT_BOOT_ID; look at its console, and for what holds a shutdown back (systemctl list-jobs)"
   fi
-  "${FAMILY}_audit" >"$TMP/audit" || fail PKG_DB_BROKEN "the package database is not clean: $(head -n 1 "$TMP/audit")"
+  "${FAMILY}_audit" >"$TMP/audit" || fail PKG_DB_BROKEN "the package database is not clean: $(head -n 1 "$TMP/audit" | cut -c 1-120); $(repair_way)"
   reboot_need
   inventory_counts
   AFTER_STATE=$(osrelease_state)
@@ -152,7 +152,7 @@ verify_packages() {
       if "${FAMILY}_version_ge" "$verify_now" "$verify_version"; then verify_there=yes; fi
     done <"$TMP/verify.versions"
     if [ "$verify_there" = no ]; then
-      fail VERIFY_PENDING "$verify_name is no longer at $verify_version (now: $(tr '\n' ' ' <"$TMP/verify.versions")); something put it back after the patch"
+      fail VERIFY_PENDING "$verify_name is no longer at $verify_version (now: $(tr '\n' ' ' <"$TMP/verify.versions")); something put it back after the patch: find out what, then patch again"
     fi
   done <"$TMP/verified.tsv"
   LC_ALL=C comm -3 "$WORK/before.tsv" "$TMP/inventory.tsv" | sed 's/^	//' >"$TMP/verify.changed"

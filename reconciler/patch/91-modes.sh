@@ -61,7 +61,7 @@ mode_patch() {
   phase check
   INSTALL_STARTED=yes
   collect_after
-  "${FAMILY}_audit" >"$TMP/audit" || fail INSTALL_FAILED "after the patch the package database is not clean: $(head -n 1 "$TMP/audit")"
+  "${FAMILY}_audit" >"$TMP/audit" || fail INSTALL_FAILED "after the patch the package database is not clean: $(head -n 1 "$TMP/audit" | cut -c 1-120); the next attempt repairs it first"
   patch_answer
   "${FAMILY}_inventory" | keep_file "$WORK/after.tsv"
   "${FAMILY}_cleanup"
@@ -71,7 +71,16 @@ mode_patch() {
 # An interrupted transaction is repaired under the package manager's lock, before anything else; what was found is reported.
 repair() {
   "${FAMILY}_recover"
-  "${FAMILY}_audit" >"$TMP/audit" || fail PKG_DB_BROKEN "the package database is broken and could not be repaired: $(head -n 1 "$TMP/audit")"
+  "${FAMILY}_audit" >"$TMP/audit" || fail PKG_DB_BROKEN "the package database is broken and could not be repaired: $(head -n 1 "$TMP/audit" | cut -c 1-120); $(repair_way)"
+}
+
+# What a person does about a package database that is broken, in the words of the family.
+repair_way() {
+  case $FAMILY in
+    apt) echo "repair it on the node: dpkg --configure -a, apt-get -f install" ;;
+    dnf) echo "repair it on the node: dnf check, dnf remove --duplicates" ;;
+    *) echo "repair it on the node: zypper verify, rpm --rebuilddb" ;;
+  esac
 }
 
 read_plan() {
@@ -90,14 +99,14 @@ check_plan() {
 plan_guard() {
   while IFS='	' read -r plan_name plan_old plan_new _; do
     if protected "$plan_name"; then
-      fail PROTECTED_PACKAGE "the plan would touch $plan_name, which is protected; nothing was changed. Look for a package that depends on a newer $plan_name"
+      fail PROTECTED_PACKAGE "the plan would touch $plan_name, which is protected; nothing was changed. Exclude what asks for it: look for a package that depends on a newer $plan_name"
     fi
-    if excluded "$plan_name"; then fail PLAN_VIOLATION "the plan would touch $plan_name, which is excluded; nothing was changed"; fi
+    if excluded "$plan_name"; then fail PLAN_VIOLATION "the plan would touch $plan_name, which is excluded; nothing was changed. Exclude what asks for it"; fi
     if [ "$plan_new" = - ] || [ -z "$plan_new" ]; then
-      fail PLAN_VIOLATION "the plan would remove $plan_name; nothing was changed"
+      fail PLAN_VIOLATION "the plan would remove $plan_name; nothing was changed. Exclude what asks for it"
     fi
     if [ "$plan_old" != - ] && ! "${FAMILY}_version_ge" "$plan_new" "$plan_old"; then
-      fail PLAN_VIOLATION "the plan would downgrade $plan_name from $plan_old to $plan_new; nothing was changed"
+      fail PLAN_VIOLATION "the plan would downgrade $plan_name from $plan_old to $plan_new; nothing was changed. Exclude it"
     fi
   done <"$TMP/plan.tsv"
 }

@@ -18,7 +18,7 @@ front_main() {
   LOG_SEEN=0
   replay
   front_start=0
-  look || fail HOST_ACCESS "the state of the host cannot be read"
+  look || fail HOST_ACCESS "the state of the host cannot be read: hostPID, privileged and nsenter are needed"
   if [ "$LIVE" = live ]; then
     if [ "$OWNER" != "$OSP_RUN_ID/$OSP_MODE-$OSP_ATTEMPT" ]; then
       fail RUN_IN_PROGRESS "other work is under way on this node ($OWNER); it is asked again later"
@@ -37,7 +37,7 @@ front_main() {
     if [ "$front_start" -ge 2 ]; then
       case $PHASE in
         install | check) fail INSTALL_FAILED "the worker was killed twice in phase $PHASE; is the node out of memory? The next attempt repairs and goes on" ;;
-        *) fail INTERNAL "the worker was killed twice in phase ${PHASE:-preflight}: $(tail -n 1 "$FRONT_TMP/start" 2>/dev/null)" ;;
+        *) fail INTERNAL "the worker was killed twice in phase ${PHASE:-preflight}: $(tail -n 1 "$FRONT_TMP/start" 2>/dev/null | cut -c 1-120); look at the log of the node for who killed it" ;;
       esac
     fi
     say "the worker is gone without an answer; starting another"
@@ -48,12 +48,12 @@ front_main() {
 
 launch() {
   front_start=$((front_start + 1))
-  carry_over || fail HOST_ACCESS "cannot write to $RUNTIME on the host"
+  carry_over || fail HOST_ACCESS "cannot write to $RUNTIME on the host: is /run full or read-only?"
   if ! start_worker; then
     if grep -qE 'already (loaded|exists)|fragment file' "$FRONT_TMP/start"; then
       fail RUN_IN_PROGRESS "other work has just begun on this node; it is asked again later"
     fi
-    fail HOST_ACCESS "the host's systemd would not start the work: $(tail -n 1 "$FRONT_TMP/start")"
+    fail HOST_ACCESS "the host's systemd would not start the work: $(tail -n 1 "$FRONT_TMP/start" | cut -c 1-120); look at: systemctl --failed, journalctl -b"
   fi
 }
 
@@ -70,7 +70,7 @@ replay() {
 
 deliver() {
   deliver_text=$(host_sh 'cat "$1/message.json"' answer "$WORK_RUN" </dev/null 2>/dev/null)
-  [ -n "$deliver_text" ] || fail INTERNAL "the worker's answer cannot be read"
+  [ -n "$deliver_text" ] || fail INTERNAL "the worker's answer cannot be read; its log is in $WORK_RUN on the host"
   deliver_class=$(host_sh 'cat "$1/exit"' answer "$WORK_RUN" </dev/null 2>/dev/null)
   host_sh 'cat "$1/full" 2>/dev/null' answer "$WORK_RUN" </dev/null 2>/dev/null
   finish_front "$deliver_text"

@@ -79,6 +79,11 @@ describe('patch', () => {
     const again = await start(root, { mode: 'patch', run, env: { OSP_OFFLINE: 'true' } });
     expect(again.result).toEqual(patch.result);
     expect(again.stdout).not.toContain('phase: install');
+    // A reboot empties /run; the answer is still there.
+    await root.ok('rm -rf /run/os-patch');
+    const later = await start(root, { mode: 'patch', run, env: { OSP_OFFLINE: 'true' } });
+    expect(later.result).toEqual(patch.result);
+    expect(later.stdout).toContain('its answer again');
     const next = await downloadAndPatch(runId(), env);
     expect(next.result).toMatchObject({ status: 'Partial', code: 'OK', n: { applied: 0, new: 0 } });
     await kernel('2.0.0-2-generic');

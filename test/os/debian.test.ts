@@ -1,7 +1,8 @@
 // Real Debian roots with their real pending security updates of today, from the real mirror; and what the script costs over bare apt.
 import { afterAll, describe, expect, test } from 'vitest';
 import { must } from './commands.ts';
-import { copyOf, debianBase, DEBIAN, mainLine, securityLine, type Debian, type Root } from './roots.ts';
+import { debianNode } from './debian-fixture.ts';
+import { DEBIAN, mainLine, type Debian } from './roots.ts';
 import { packagesOf, runId, start } from './script.ts';
 
 const figures: string[] = [];
@@ -17,25 +18,6 @@ const FORMATS: Readonly<Record<Debian, readonly ('one-line' | 'deb822')[]>> = {
 
 const OPTIONS = '-o APT::Get::Always-Include-Phased-Updates=true -o Dpkg::Options::=--force-confold';
 
-/** A root whose sources name the security archive too, in one of the two formats. */
-async function node(release: Debian, format: 'one-line' | 'deb822'): Promise<Root> {
-  const root = await copyOf(await debianBase(release));
-  await root.ok('rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*');
-  if (format === 'one-line')
-    await root.write('/etc/apt/sources.list', `${mainLine(release)}\n${securityLine(release)}\n`);
-  else {
-    const stanza = (line: string): string => {
-      const [, uri, suite, component] = line.split(' ');
-      return `Types: deb\nURIs: ${uri ?? ''}\nSuites: ${suite ?? ''}\nComponents: ${component ?? ''}\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n`;
-    };
-    await root.write(
-      '/etc/apt/sources.list.d/debian.sources',
-      `${stanza(mainLine(release))}\n${stanza(securityLine(release))}`,
-    );
-  }
-  return root;
-}
-
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 describe('Debian', () => {
@@ -43,7 +25,7 @@ describe('Debian', () => {
     '%s: the same updates as bare apt takes from security, offline after the download, then up to date',
     async (release) => {
       // The reference: what apt itself would do with the security archive alone.
-      const bare = await node(release, 'one-line');
+      const bare = await debianNode(release, 'one-line');
       const update = await bare.sh(
         `apt-get -qq update && apt-get -s ${OPTIONS} --with-new-pkgs --no-install-recommends upgrade`,
       );
@@ -61,7 +43,7 @@ describe('Debian', () => {
       await bare.close();
 
       for (const format of FORMATS[release]) {
-        const root = await node(release, format);
+        const root = await debianNode(release, format);
         try {
           const etc = await root.ok(
             'cd / && find etc/apt -type f | sort | xargs md5sum; ls -A var/lib/apt/lists | grep -vx -e partial -e lock || true',
@@ -108,7 +90,7 @@ describe('Debian', () => {
   );
 
   test('a real new kernel comes in although its name is new, and the reboot that it needs is said', async () => {
-    const root = await node('bookworm', 'deb822');
+    const root = await debianNode('bookworm', 'deb822');
     try {
       // The kernel of the point release first, then the security archive's.
       await root.write('/etc/apt/sources.list', `${mainLine('bookworm')}\n`);

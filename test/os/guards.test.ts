@@ -87,6 +87,23 @@ describe('a plan that breaks a promise is refused, whatever the package manager 
     expect(await versionsOf(root, 'kubelet', 'sec-imp')).toEqual(['kubelet 1.30.1-150500.1.1', 'sec-imp 1.1-1.el9']);
   });
 
+  test('dnf: the removal of the kernel that runs, which would be the oldest', async () => {
+    const root = await kept(rpmFixture.dnfNode());
+    await root.ok('sed -i s/installonly_limit=3/installonly_limit=2/ /etc/dnf/dnf.conf');
+    await must('cp', ['-a', `${rpmFixture.directory}/base/noarch/.`, `${root.path}/run/`]);
+    await root.ok('rpm -i --nodeps --force /run/kernel-core-99.0-*.rpm /run/kernel-99.0-*.rpm 2>&1');
+    await root.write(
+      '/usr/bin/uname',
+      '#!/bin/sh\ncase $1 in -r) echo 99.0-1.el9.noarch ;; -m) echo x86_64 ;; *) echo Linux ;; esac\n',
+      0o755,
+    );
+    const { result, status } = await start(root, { mode: 'patch' });
+    expect(result.code, result.msg).toBe('PLAN_VIOLATION');
+    expect(status).toBe(40);
+    expect(result.msg).toContain('would remove the running kernel 99.0-1.el9');
+    expect(await versionsOf(root, 'kernel-core')).toEqual(['kernel-core 99.0-1.el9', 'kernel-core 99.1-1.el9']);
+  });
+
   test('zypper: a protected package', async () => {
     const root = await kept(rpmFixture.zypperNode('trixie'));
     const solvable =

@@ -103,6 +103,10 @@ describe('in a transient unit', () => {
       'UncontrolledUpdater: unattended-upgrades.service',
       'UncontrolledUpdater: apt-daily-upgrade.timer',
     ]);
+    // Named and waited for, but neither stopped nor masked: systemd was asked questions, and nothing else.
+    const asked = (await root.read('/run/fake-systemd/asked')).trim().split('\n');
+    expect(asked).toContain('is-active unattended-upgrades.service');
+    expect([...new Set(asked.map((line) => line.split(' ')[0]))].toSorted()).toEqual(['is-active']);
   });
 
   test('at its deadline the watch ends and says so; the work goes on', async () => {

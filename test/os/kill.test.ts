@@ -1,11 +1,12 @@
-// Killed at any line: the worker is ended before each phase, in each phase and at lines spread over the whole patch, for each family.
+// Killed at any line: the worker is ended before each phase, in each phase and at commands of each phase by chance, for each family.
+import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { apt, type Apt } from './apt-fixture.ts';
 import { run } from './commands.ts';
 import { killInside, type Root } from './roots.ts';
 import { rpm, versionsOf, type Rpm } from './rpm-fixture.ts';
-import { packagesOf, pod, readResult, runId, start, type Result } from './script.ts';
+import { assemble, packagesOf, pod, readResult, runId, start, type Result } from './script.ts';
 
 let aptFixture: Apt;
 let rpmFixture: Rpm;
@@ -20,8 +21,21 @@ afterAll(async () => {
   await rpmFixture.close();
 });
 
-/** How many lines, spread evenly over the patch, are tried besides the phases. */
-const SPREAD = Number(process.env['OAKUM_KILL_LINES'] ?? '3');
+/** How many commands of each phase are tried besides its beginning, chosen by chance. */
+const LINES = Number(process.env['OAKUM_KILL_LINES'] ?? '1');
+
+/** Where chance begins: the script itself, so that a change of it tries other commands and the same script the same ones again. */
+const SEED =
+  process.env['OAKUM_KILL_SEED'] ??
+  createHash('sha256')
+    .update(await assemble())
+    .digest('hex')
+    .slice(0, 8);
+
+/** A whole number from 0 to below, of seed and purpose alone. */
+function chance(purpose: string, below: number): number {
+  return createHash('sha256').update(`${SEED} ${purpose}`).digest().readUInt32BE(0) % below;
+}
 
 // Put before the script: in the worker bash counts every command of the main shell, and ends itself by SIGKILL at the one that
 // /run/kill-at names. 0 only counts. `stay` lets the file lie, so that the next worker meets the same fate.
@@ -127,12 +141,16 @@ describe.each(FAMILIES)('$name', (family) => {
     const before = wanted.phases.map(([step, name]) => [step, `before ${name}`] as const);
     // The first commands of a phase note it; after them its work has begun.
     const within = wanted.phases.map(([step, name]) => [step + 8, `in ${name}`] as const);
-    const spread = Array.from({ length: SPREAD }, (_, index) => {
-      const step = Math.round((wanted.total * (index + 1)) / (SPREAD + 1));
-      return [step, `at command ${String(step)}`] as const;
+    const by = wanted.phases.flatMap(([from, name], index) => {
+      const to = wanted.phases[index + 1]?.[0] ?? wanted.total - 15;
+      return Array.from({ length: LINES }, (_, line) => {
+        const step = from + chance(`${family.name} ${name} ${String(line)}`, to - from);
+        return [step, `by chance in ${name}, ${String(step - from)} of ${String(to - from)}`] as const;
+      });
     });
     const end = [12, 3].map((left) => [wanted.total - left, `${String(left)} commands before the end`] as const);
-    const points = [...before, ...within, ...spread, ...end];
+    const points = [...before, ...within, ...by, ...end];
+    console.log(`${family.name}: ${String(wanted.total)} commands, OAKUM_KILL_SEED=${SEED}`);
     const seen: Record<string, string> = {};
     const lane = async (some: typeof points): Promise<void> => {
       for (const [step, name] of some) {

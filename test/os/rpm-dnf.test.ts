@@ -187,21 +187,4 @@ describe('versions and kernels', () => {
     expect(await versionsOf(root, 'kernel-core')).toEqual(['kernel-core 99.1-1.el9', 'kernel-core 99.2-1.el9']);
     expect(result.warn).toContainEqual(expect.stringContaining('OldKernelRemoved: kernel-core 99.0-1.el9'));
   });
-
-  test('figures: scan and patch beside the bare package manager', async () => {
-    const bare = await node();
-    const begun = performance.now();
-    await bare.ok('dnf -q -y --nobest upgrade-minimal --security --exclude=kube* --exclude=containerd* 2>&1');
-    const alone = performance.now() - begun;
-    const root = await node();
-    const run = runId();
-    const scan = await start(root, { mode: 'scan' });
-    const download = await start(root, { mode: 'download', run });
-    const patch = await start(root, { mode: 'patch', run });
-    const text = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
-    console.log(
-      `dnf: bare ${text(alone)}; scan ${text(scan.ms)}, download ${text(download.ms)}, patch ${text(patch.ms)} (of which dnf ${String(patch.result.t['install'])} s)`,
-    );
-    expect(patch.result.code, patch.result.msg).toBe('KEPT_BACK');
-  });
 });

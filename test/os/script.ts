@@ -4,6 +4,7 @@ import { mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import { checkAdvice } from './advice.ts';
 import { must, run, type Ran } from './commands.ts';
 import { cached, WORK, type Root } from './roots.ts';
 
@@ -130,13 +131,15 @@ export async function pod(
   };
 }
 
-/** Runs the script in one mode against a root, as the pod would, and reads its result. Throws when there is none. */
+/** Runs the script in one mode against a root, as the pod would, and reads its result. Throws when there is none, or one without its way out. */
 export async function start(root: Root, options: Start): Promise<Answer> {
   const made = await pod(root, options);
   const ran = await run('/bin/busybox', ['sh', made.script], { env: made.env, timeout: options.timeout ?? 400_000 });
   const text = await readFile(made.result, 'utf8');
   if (text === '') throw new Error(`no result; exit ${String(ran.status)}\n${ran.stdout}\n${ran.stderr}`);
-  return { ...ran, result: readResult(text), bytes: Buffer.byteLength(text) };
+  const result = readResult(text);
+  checkAdvice(result, ran.status);
+  return { ...ran, result, bytes: Buffer.byteLength(text) };
 }
 
 /**

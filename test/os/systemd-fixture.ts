@@ -31,11 +31,12 @@ exit 0
 `;
 
 const CONTROL = `#!/bin/sh
-# systemctl: is-active and is-enabled of what is written below /run/fake-systemd.
+# systemctl: is-active and is-enabled of what is written below /run/fake-systemd; all that it was asked for is noted.
 verb=$1
 shift
 [ "$1" = --quiet ] && shift
 state=/run/fake-systemd
+echo "$verb $*" >>$state/asked
 case $verb in
   is-active)
     case $1 in *.timer) [ -e "$state/$1" ] && { echo active; exit 0; } ;; esac

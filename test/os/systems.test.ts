@@ -88,9 +88,12 @@ describe('another dnf', () => {
     expect(ends[1]).toEqual(ends[0]);
   });
 
-  test('dnf 5 is refused before anything is touched, and the ways out are named', async () => {
+  test.each([
+    ['as dnf', 'cp /usr/bin/dnf /usr/bin/dnf5 && ln -sf dnf5 /usr/bin/dnf'],
+    ['under its own name alone', 'mv "$(readlink -f /usr/bin/dnf)" /usr/bin/dnf5 && rm -f /usr/bin/dnf'],
+  ])('dnf 5 is refused before anything is touched, and the ways out are named: %s', async (_, make) => {
     const root = await kept(rpmFixture.dnfNode({ osRelease: 'NAME="Fedora Linux"\nID=fedora\nVERSION_ID=42\n' }));
-    await root.ok('cp /usr/bin/dnf /usr/bin/dnf5 && ln -sf dnf5 /usr/bin/dnf');
+    await root.ok(make);
     const before = await root.ok('rpm -qa | sort');
     const { result, status } = await start(root, { mode: 'patch' });
     expect(status).toBe(20);

@@ -1,6 +1,10 @@
 // The table "When something is stuck" of the documentation: each row names codes, and a test of that very situation gives each of them.
+// Every answer of a test is held to the words of its way out (advice.ts), so that a test of a code is a test of its advice.
 import { readFile, readdir } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { meaningOf, resultCodes } from '../../reconciler/model/patch-result.ts';
+import { reasons } from '../../reconciler/model/reason.ts';
+import { ADVICE, checkAdvice } from './advice.ts';
 
 const here = new URL('./', import.meta.url);
 const files = new Map(
@@ -108,6 +112,58 @@ describe('when something is stuck', () => {
     for (const [file, title, code] of shown) {
       expect(situation(file, title), `${file} has a test "${title}" that expects ${code}`).toContain(`'${code}'`);
     }
+  });
+});
+
+/** What the product's own way out must say, for each code of the table. */
+const SAID: Readonly<Record<string, RegExp>> = {
+  OK: /Nothing to do/,
+  RUN_IN_PROGRESS: /Wait/,
+  UNSUPPORTED_OS: /The message names the way for this system/,
+  UNSUPPORTED_IMMUTABLE: /The message names the way for this system/,
+  REPO_DNS: /The message names the repository/,
+  REPO_UNREACHABLE: /The message names the repository/,
+  REPO_TIMEOUT: /The message names the repository/,
+  REPO_HTTP: /The message names the repository and what it answered/,
+  REPO_AUTH: /The message names the repository and what it answered/,
+  DOWNLOAD_FAILED: /Nothing was changed/,
+  DISK_FULL_ROOT: /Nothing was changed. Free what the message names/,
+  DISK_FULL_VAR: /Nothing was changed. Free what the message names/,
+  DISK_FULL_BOOT: /Nothing was changed. Free what the message names/,
+  PKG_LOCK_TIMEOUT: /See which process holds it/,
+  DEADLINE: /Wait/,
+  REPO_SIGNATURE: /Put the key that the message names on the node. Oakum never fetches keys/,
+  VERIFY_BOOT_ID: /what holds a shutdown back/,
+  VERIFY_KUBELET: /The message says what is missing/,
+  REBOOT_BLOCKED: /Repair what the message names/,
+  REBOOT_UNSAFE: /Repair what the message names/,
+  REBOOT_FAILED: /what holds a shutdown back/,
+};
+
+describe('the way out of each code', () => {
+  const stuck = [...new Set(rows.flatMap(([, codes]) => codes))];
+  const documented = [...page.matchAll(/^\| `([A-Z_]+)` \| (\d+) \|/gm)].map(
+    ([, code, exit]) => [code ?? '', Number(exit)] as const,
+  );
+
+  test('is asked of every answer: the closed lists of documentation, product and tests are one', () => {
+    expect(Object.entries(ADVICE).map(([code, [exit]]) => [code, exit])).toEqual(documented);
+    expect(resultCodes.toSorted()).toEqual(Object.keys(ADVICE).toSorted());
+  });
+
+  test('is missed where it is missing', () => {
+    const told = { status: 'Failed', code: 'DISK_FULL_VAR' };
+    const msg = 'packages to download: 5 MiB needed on /var, 1 MiB free; make room there and try again';
+    expect(() => checkAdvice({ ...told, msg }, 40)).not.toThrow();
+    expect(() => checkAdvice({ ...told, msg: 'no space left on device' }, 40)).toThrow('does not tell its way out');
+    expect(() => checkAdvice({ ...told, msg }, 1)).toThrow('ended with 1, not 40');
+    expect(() => checkAdvice({ ...told, code: 'DISK_FULL', msg }, 40)).toThrow('no code of the closed list');
+  });
+
+  test.each(stuck)('%s: what Oakum says of it goes with what the script says', (code) => {
+    const words = SAID[code];
+    if (words === undefined) throw new Error(`it is not written down here what Oakum says of ${code}`);
+    expect(reasons[meaningOf(code).reason].wayOut).toMatch(words);
   });
 });
 
