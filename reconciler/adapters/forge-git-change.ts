@@ -15,6 +15,8 @@ export interface ChangeContext {
   /** The repository, for people. */
   readonly url: string;
   readonly now: number;
+  /** Whether a file at a path says exactly what Oakum itself proposes: then it does not matter who put it into a commit. */
+  readonly own: (path: string, text: string) => boolean;
 }
 
 type Good = Extract<SignatureVerdict, { kind: 'good' }>;
@@ -128,6 +130,8 @@ async function reviewsOf(
   const listed = new Set([path, ...statements.flatMap(({ files }) => [...(files?.keys() ?? [])])]);
   const cluster = /^clusters\/[^/]+\//.exec(path)?.[0];
   if (cluster !== undefined) for (const name of ['policy.yaml', 'cluster.yaml', 'FREEZE']) listed.add(cluster + name);
+  // What clusters share, as whole folders: whoever agreed before any of it changed has not seen what is there now.
+  for (const shared of ['oakum.yaml', 'policies', 'FREEZE']) listed.add(shared);
   const paths = [...listed];
   const blobs = await git.blobsAt([...new Set([head, ...statements.map(({ commit }) => commit)])], paths);
   const atHead = blobs[head] ?? [];
@@ -157,13 +161,14 @@ async function reviewsOf(
 async function contributorsOf(
   evidence: PathEvidence,
   merge: SignatureVerdict | undefined,
-  { git, signers, now }: ChangeContext,
+  { git, signers, now, own: isOwn }: ChangeContext,
 ): Promise<{ readonly contributors: readonly Contributor[]; readonly proven: boolean }> {
   const contributors: Contributor[] = [];
   let proven = !evidence.cut;
-  for (const { commit, raw } of evidence.commits) {
+  for (const { commit, raw, sole } of evidence.commits) {
     const verdict = await judgeSignature(raw, signers, now);
-    const own = git.proposed(commit);
+    // What this process did not propose itself, another one may have, or this one before it was started anew.
+    const own = git.proposed(commit) || (sole !== undefined && isOwn(sole.path, sole.text));
     if (verdict.kind !== 'good' && !own) proven = false;
     contributors.push(...handsIn(readSignedCommit(raw), own ? ownAccount : accountOf(verdict)));
   }

@@ -21,6 +21,8 @@ export interface PlainGitOptions {
    * be believed could have written.
    */
   readonly signers: () => ReadonlyMap<string, string> | Promise<ReadonlyMap<string, string>>;
+  /** Whether a file at a path says exactly what Oakum itself proposes for it now; whoever committed it has added nothing. */
+  readonly own: (path: string, text: string) => boolean;
   readonly clock: Pick<Clock, 'now'>;
   readonly log: Log;
 }
@@ -92,7 +94,8 @@ export function openPlainGit(options: PlainGitOptions): Forge {
     open,
     async bringing(path, signal) {
       const evidence = await git.evidence(path, signal);
-      const context = { git, signers: await signers(), branch: options.branch, url, now: clock.now() };
+      const { branch, own } = options;
+      const context = { git, signers: await signers(), branch, url, now: clock.now(), own };
       const { pull } = keep(await changeOf(path, evidence, context));
       return { commit: evidence.brought.commit, pull };
     },

@@ -5,12 +5,19 @@ import type { Packs } from './git-packs.ts';
 import { withFreshCache } from './git-reading.ts';
 import { branchesUnder, probe } from './git-remote.ts';
 import type { GitStore } from './git-store.ts';
+import { type SoleChange, soleChange } from './git-sole-change.ts';
 import { folderMode, readCommit, readTree, type TreeEntry } from './git-trees.ts';
 
 /** A commit with its bytes. */
 export interface RawCommit {
   readonly commit: string;
   readonly raw: Uint8Array;
+}
+
+/** A commit that came with a path. */
+export interface BroughtCommit extends RawCommit {
+  /** The one file that it changes, when it changes just one. */
+  readonly sole: SoleChange | undefined;
 }
 
 /** An approval file that is on the branch now. */
@@ -31,7 +38,7 @@ export interface PathEvidence {
   /** Object id of the file now; undefined when it is gone. */
   readonly oid: string | undefined;
   /** The commits that came with it: the commit itself, or those that a merge brought, the tip of the merged side first. */
-  readonly commits: readonly RawCommit[];
+  readonly commits: readonly BroughtCommit[];
   /** More commits came than are told here. */
   readonly cut: boolean;
   /**
@@ -151,7 +158,7 @@ function evidenceOf(packs: Packs, tip: string, path: string): PathEvidence {
     brought: raw(commit),
     age,
     oid,
-    commits: merged.slice(0, mostCommits).map(raw),
+    commits: merged.slice(0, mostCommits).map((each) => ({ ...raw(each), sole: soleChange(packs, each) })),
     cut: merged.length > mostCommits,
     merge: parents.length > 1 ? { clean: isClean(packs, tree, parents) } : undefined,
     approvals,

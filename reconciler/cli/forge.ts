@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { realClock } from '../adapters/clock.ts';
 import { openGitea } from '../adapters/forge-gitea.ts';
+import { openPlainGit } from '../adapters/forge-git.ts';
 import { openGithub } from '../adapters/forge-github.ts';
 import { openGitlab } from '../adapters/forge-gitlab.ts';
 import type { ForgeCredentials, ForgeOptions } from '../adapters/forge-options.ts';
 import type { ForgeKind } from '../model/approval.ts';
-import type { Forge, Log } from '../ports.ts';
+import type { GitHistory } from '../adapters/git.ts';
+import type { Forge, Log, ReviewGit } from '../ports.ts';
+import { acceptedSigners, deployedSigners } from './accepted-signers.ts';
 import { type GitFlags, numberFlag, readFlagFile, UsageError, withSecretDir } from './settings.ts';
 
 /** Flags of whatever asks a forge. */
@@ -24,6 +27,8 @@ export interface ForgeFlags {
   readonly githubAppId?: string;
   readonly githubAppKeyFile?: string;
   readonly githubAppInstallation?: string;
+  readonly signers?: string;
+  readonly trustBranch?: boolean;
 }
 
 /** A forge that can be let go. */
@@ -85,12 +90,68 @@ export function addForgeFlags(command: Command): Command {
       new Option('--github-app-installation <id>', 'installation of the GitHub App (default: looked up)').env(
         'OAKUM_GITHUB_APP_INSTALLATION',
       ),
+    )
+    .addOption(
+      new Option(
+        '--signers <dir>',
+        'with --forge git: folder with allowed_signers and *.asc; then these keys count, and none of the repository',
+      ).env('OAKUM_SIGNERS'),
+    )
+    .addOption(
+      new Option(
+        '--trust-branch',
+        'with --forge git: policies may choose the approval modes none and merge, which trust whoever may push',
+      ).env('OAKUM_TRUST_BRANCH'),
     );
 }
 
-/** The forge of the flags; undefined when there is none. Throws UsageError for flags that do not fit together. */
-export function openForgeFrom(flags: ForgeFlags & GitFlags, log: Log): OpenForge | undefined {
+/** What one cluster's reviews are read with, when they are signatures in Git itself. */
+export interface PlainGitSeat {
+  readonly git: GitHistory & ReviewGit;
+  /** The commit that the cluster accepted last: its keys count. */
+  readonly accepted: () => Promise<string | undefined>;
+  /** Whether a file says exactly what Oakum itself proposes. */
+  readonly own: (path: string, text: string) => boolean;
+}
+
+/** The lowest approval mode of the deployment: without a forge nobody protects the branch, so that trusting it must be said. */
+export function approvalFloorOf<Mode extends string>(
+  flags: Pick<ForgeFlags, 'forge' | 'trustBranch'>,
+  floor: Mode,
+): Mode | 'review' {
+  return flags.forge === 'git' && flags.trustBranch !== true ? 'review' : floor;
+}
+
+/** Where one cluster's reviews are read: signatures in its own seat with plain Git, else the one forge of all clusters. */
+export function reviewsFor(
+  flags: ForgeFlags & GitFlags,
+  forge: OpenForge | undefined,
+  seat: PlainGitSeat,
+  log: Log,
+): OpenForge | undefined {
+  if (flags.forge !== 'git') return forge;
+  const deployed = flags.signers === undefined ? undefined : deployedSigners('signers', flags.signers);
+  return openPlain(flags, seat, acceptedSigners(seat.git, seat.accepted, deployed), log);
+}
+
+function openPlain(
+  flags: GitFlags,
+  { git, own }: Pick<PlainGitSeat, 'git' | 'own'>,
+  signers: () => Promise<ReadonlyMap<string, string>>,
+  log: Log,
+): OpenForge {
+  const { repo: url, branch = '' } = flags;
+  return { ...openPlainGit({ git, url, branch, signers, own, clock: realClock, log }), end: () => Promise.resolve() };
+}
+
+/**
+ * The forge of the flags, for proposals and what is told about them; undefined when there is none. Reviews are asked of {@link reviewsFor}. Throws UsageError
+ * for flags that do not fit together.
+ */
+export function openForgeFrom(flags: ForgeFlags & GitFlags, git: PlainGitSeat['git'], log: Log): OpenForge | undefined {
   const { forge: kind } = flags;
+  if (kind !== 'git' && (flags.signers !== undefined || flags.trustBranch === true))
+    throw new UsageError('--signers and --trust-branch belong to --forge git');
   if (kind === 'none') return undefined;
   if (flags.branch === undefined)
     throw new UsageError('--forge needs --branch: the branch whose pull requests count must be named');
@@ -103,7 +164,8 @@ export function openForgeFrom(flags: ForgeFlags & GitFlags, log: Log): OpenForge
     case 'gitlab':
       return openGitlab(options());
     case 'git':
-      throw new UsageError(`--forge ${kind} is not carried out by this version`);
+      // No key counts here: it is the place of proposals, and what is judged is read in each cluster's own seat.
+      return openPlain(flags, { git, own: () => false }, () => Promise.resolve(new Map()), log);
   }
 }
 

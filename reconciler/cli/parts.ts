@@ -6,7 +6,7 @@ import { readPatchScript, readSchemas } from '../adapters/assets.ts';
 import { realClock } from '../adapters/clock.ts';
 import { openGates } from '../adapters/gates.ts';
 import type { GitAuth } from '../adapters/git-options.ts';
-import { openGit } from '../adapters/git.ts';
+import { type GitHistory, openGit } from '../adapters/git.ts';
 import { openCluster } from '../adapters/kubernetes.ts';
 import type { KubeconfigSource } from '../adapters/kubernetes-credentials.ts';
 import { httpTransport } from '../adapters/kubernetes-http.ts';
@@ -20,7 +20,8 @@ import { views } from '../observed/views.ts';
 import type { Cluster, Git, Lease, Log, ReviewGit } from '../ports.ts';
 import type { PlanSettings } from '../plan/input.ts';
 import { openApprovals } from './approvals.ts';
-import { type ForgeFlags, openForgeFrom, type OpenForge } from './forge.ts';
+import { approvalFloorOf, type ForgeFlags, openForgeFrom, type OpenForge, reviewsFor } from './forge.ts';
+import { ownProposal } from './own-proposal.ts';
 import {
   type ClusterFlags,
   type GitFlags,
@@ -73,13 +74,16 @@ export function openParts(options: PartsOptions): Parts {
   const git = openGitFrom(flags, log, wantedPaths(names));
   const schemas = readSchemas();
   const source = new ConfigSource(git, createDesire(schemas), log);
-  const forge = openForgeFrom(flags, log);
-  const approvals = forge && openApprovals({ forge, git, schemas, clock: realClock, log });
-  const standard = { ...planSettings(flags, readPatchScript()), ownAccounts: listFlag(flags.forgeAccounts) };
+  const forge = openForgeFrom(flags, git, log);
+  const standard = {
+    ...planSettings(flags, readPatchScript()),
+    approvalFloor: approvalFloorOf(flags, flags.approvalFloor),
+    ownAccounts: listFlag(flags.forgeAccounts),
+  };
   const settings = options.settings?.(standard) ?? standard;
   const clusters = connections.map(({ name, source: kubeconfig }): ClusterParts => {
-    const plain = httpTransport(kubeconfig, { version, ...(options.rate ? { rate: options.rate } : {}) });
-    const transport = options.onRequest ? counted(plain, () => realClock.now(), options.onRequest) : plain;
+    const uncounted = httpTransport(kubeconfig, { version, ...(options.rate ? { rate: options.rate } : {}) });
+    const transport = options.onRequest ? counted(uncounted, () => realClock.now(), options.onRequest) : uncounted;
     const cluster = openCluster({
       transport,
       views,
@@ -102,8 +106,16 @@ export function openParts(options: PartsOptions): Parts {
       : { held: () => false, holder: () => undefined, release: async () => undefined };
     const ledger = openLedger(transport, { namespace: flags.namespace });
     const gates = openGates({ allow: listFlag(flags.gateAllow), transport, clock: realClock });
+    const plain = {
+      git,
+      accepted: (): Promise<string | undefined> => loop.accepted(),
+      own: ownProposal(name, () => loop.ledger(), schemas),
+    };
+    const reviews = reviewsFor(flags, forge, plain, log);
+    const approvals = reviews && openApprovals({ forge: reviews, git, schemas, clock: realClock, log });
     const seat = { name, cluster, ledger, lease, gates, ...(approvals ? { approvals } : {}) };
-    return { name, cluster, lease, loop: new ClusterLoop(seat, settings, log) };
+    const loop: ClusterLoop = new ClusterLoop(seat, settings, log);
+    return { name, cluster, lease, loop };
   });
   return {
     git,
@@ -120,7 +132,11 @@ export function openParts(options: PartsOptions): Parts {
 }
 
 /** The config repository of the flags. `wanted` limits what is read; everything for commands that look at the whole. */
-export function openGitFrom(given: GitFlags, log: Log, wanted: readonly string[] | 'all'): Git & ReviewGit {
+export function openGitFrom(
+  given: GitFlags,
+  log: Log,
+  wanted: readonly string[] | 'all',
+): Git & ReviewGit & GitHistory {
   const flags = withSecretDir(given);
   const auth = authFrom(flags);
   return openGit({

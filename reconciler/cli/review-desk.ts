@@ -190,6 +190,8 @@ class Desk implements ReviewDesk {
     const path = proposalPath(result.name, run.id);
     const file = proposalYaml(result.name, run, proposal);
     const known = open.find((pull) => pull.branch === branch && !pull.fork);
+    // Merged as it is, and only approvals are missing: there is nothing to propose.
+    if (this.options.snapshot()?.files.get(path)?.text === file) return known;
     if (known) {
       // An approval is of a head: it is not moved while it says what is true.
       const head = await git.readAt({ commit: known.head, ref: forge.headRef(known.number) }, signal);
@@ -201,7 +203,7 @@ class Desk implements ReviewDesk {
     const loop = this.options.clusters.find(({ name }) => name === result.name)?.loop;
     const desired = result.source.desired;
     const preview = desired && (await loop?.imagine(result.source, desired, this.options.clock.now()));
-    const { title, text, message } = proposalText(result.name, run, proposal, preview?.nodes ?? []);
+    const { title, text, message } = proposalText(result.name, run, proposal, preview?.nodes ?? [], forge.kind);
     const { commit: at } = await git.propose({ branch, base: commit, files: new Map([[path, file]]), message }, signal);
     return forge.propose({ branch, title, text: text.slice(0, forge.commentLimit), commit: at }, signal);
   }

@@ -1,5 +1,5 @@
 // What pull requests say: the proposal of a run, and the plan of a change, for people who have to agree to it.
-import type { Ceiling } from '../model/approval.ts';
+import type { Ceiling, ForgeKind } from '../model/approval.ts';
 import type { ClusterDesired } from '../model/desired.ts';
 import type { Problem } from '../model/failure.ts';
 import type { RunRecord } from '../model/ledger.ts';
@@ -12,6 +12,8 @@ import { yamlText } from './yaml-text.ts';
 
 /** Nodes and differences that one comment shows; the rest is counted. */
 const mostRows = 30;
+/** Packages that a commit message names. */
+const mostPackages = 100;
 
 /** Where the file of a proposed run lies. */
 export function proposalPath(cluster: string, run: string): string {
@@ -45,12 +47,13 @@ export interface NodeRow {
   readonly obstacles: readonly string[];
 }
 
-/** Title and text of the pull request that proposes a run, and subject and body of its commit. */
+/** Title and text of the pull request that proposes a run, and subject and body of its commit: with plain Git that is all that people see. */
 export function proposalText(
   cluster: string,
   run: RunRecord,
   ceiling: Ceiling,
   rows: readonly NodeRow[],
+  forge: ForgeKind,
 ): { readonly title: string; readonly text: string; readonly message: string } {
   const when = run.notBefore === undefined ? 'as soon as it is approved' : `at ${factTime(run.notBefore)}`;
   const title = `Patch ${cluster}: run ${run.id}`;
@@ -64,8 +67,38 @@ export function proposalText(
     nodeTable(rows),
     'To refuse, close this pull request.',
   ]);
-  const names = rows.map(({ name }) => name).join(', ');
-  return { title, text, message: `${title}\n\n${sentence}\n\nNodes, in their order: ${names}\n` };
+  const ends = `Without approval the run ends at ${factTime(run.validUntil)} as NotApproved.`;
+  const message = [
+    title,
+    sentence,
+    `Approved is exactly this content and the policy as it is here: at most ${ceiling.nodes} nodes, ${most}, at most ${ceiling.reboots} reboots${ceiling.force ? ', and pods may be deleted past their budgets' : ''}. ${ends}`,
+    ['Nodes, in their order:', ...nodeLines(rows)].join('\n'),
+    ...(ceiling.packages === undefined || ceiling.packages.length === 0
+      ? []
+      : [
+          `Packages: ${ceiling.packages
+            .slice(0, mostPackages)
+            .map((name) => clean(name))
+            .join(', ')}${more(ceiling.packages, mostPackages)}`,
+        ]),
+    ...(forge === 'git' ? [`To approve: oakum approve ${run.id} --cluster ${cluster}`] : []),
+  ].join('\n\n');
+  return { title, text, message: `${message}\n` };
+}
+
+/** Nodes for a commit message. */
+function nodeLines(rows: readonly NodeRow[]): string[] {
+  if (rows.length === 0) return ['- none now'];
+  const lines = rows.slice(0, mostRows).map(({ name, pending, reboot, obstacles }) => {
+    const updates = pending === undefined ? 'updates not known yet' : `${pending} pending updates`;
+    const way = obstacles.length > 0 ? `; in the way of a drain: ${clean(obstacles.join('; '))}` : '';
+    return `- ${clean(name)}: ${updates}${reboot ? ', a reboot is expected' : ''}${way}`;
+  });
+  return rows.length > mostRows ? [...lines, `- and ${rows.length - mostRows} more`] : lines;
+}
+
+function more(all: readonly string[], shown: number): string {
+  return all.length > shown ? `, and ${all.length - shown} more` : '';
 }
 
 /** What a change means for one cluster. */

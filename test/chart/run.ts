@@ -79,6 +79,16 @@ check(
   },
 );
 check(
+  'mounts the keys of the deployment, and trusts the branch only when told so',
+  ['template', 'oakum', chart, ...needed, '--set', 'git.branch=main,forge.kind=git,forge.signersConfigMap=keys'],
+  (status, output) => {
+    const right = status === 0 && output.includes('OAKUM_SIGNERS') && /name: "keys"/.test(output);
+    return right && !output.includes('OAKUM_TRUST_BRANCH')
+      ? undefined
+      : 'the keys are not mounted, or the branch is trusted';
+  },
+);
+check(
   'makes no Service without webhooks',
   ['template', 'oakum', chart, '--namespace', 'oakum-system', ...needed],
   (status, output) => (status === 0 && !kindsOf(output).includes('Service') ? undefined : 'a Service is there'),

@@ -43,7 +43,13 @@ interface Stage {
 
 let clones = 0;
 
-async function stage(options: { readonly signers?: string; readonly now?: () => number } = {}): Promise<Stage> {
+async function stage(
+  options: {
+    readonly signers?: string;
+    readonly now?: () => number;
+    readonly own?: (path: string, text: string) => boolean;
+  } = {},
+): Promise<Stage> {
   const remote = await server();
   const folder = path.join(place.folder, `clone${clones++}`);
   place.run('git', ['clone', '-q', remote.repository, folder]);
@@ -64,7 +70,8 @@ async function stage(options: { readonly signers?: string; readonly now?: () => 
   const signers = new Map([['signers/allowed_signers', options.signers ?? list()]]);
   const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
   const clock = { now: options.now ?? (() => Date.now()) };
-  const forge = openPlainGit({ git: port, url: remote.url, branch: 'main', signers: () => signers, clock, log });
+  const { own = () => false } = options;
+  const forge = openPlainGit({ git: port, url: remote.url, branch: 'main', signers: () => signers, own, clock, log });
   const write = (file: string, text: string): void => {
     fs.mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
     fs.writeFileSync(path.join(folder, file), text);
@@ -327,6 +334,17 @@ describe('approval files', () => {
     expect(await at.judge(policy, 2)).toContain('waiting: 1 of 2');
     expect(await at.judge(policy, 2)).toContain('which is not the head');
   });
+
+  it('of another state of the shared policies do not count together with a later one', async () => {
+    const at = await stage();
+    at.commit('ann', { [policy]: 'spec: { two: 2 }\n' });
+    at.approve('bob');
+    at.commit('ann', { 'policies/base.yaml': 'other\n' });
+    at.approve('carl');
+    expect(await at.judge(policy, 2)).toContain('waiting: 1 of 2');
+    at.approve('bob', undefined, '  expires: "2100-01-01T00:00:00Z"\n');
+    expect(await at.judge(policy, 2)).toBe('approved by bob@example.org carl@example.org');
+  });
 });
 
 describe('who may sign', () => {
@@ -375,6 +393,23 @@ describe('proposals are branches', () => {
     expect(await native(at.remote.repository, 'for-each-ref', '--format=%(refname)', 'refs/heads/oakum')).toBe('');
     await at.forge.comment(pull.number, '<!-- x -->', 'text');
     await at.forge.status(made.commit, { context: 'oakum/plan', state: 'success', text: 'fine' });
+  });
+
+  it('are Oakum’s also after it was started anew, by what they say, and only while they say nothing else', async () => {
+    const file = 'clusters/east/runs/r1.yaml';
+    const own = (path: string, text: string): boolean => path === file && text === 'kind: PatchRun\n';
+    const at = await stage({ own });
+    topic(at, 'eve', false, { [file]: 'kind: PatchRun\n' });
+    at.merge('bob');
+    expect(await at.judge(file)).toBe('approved by bob@example.org');
+    const other = await stage({ own });
+    topic(other, 'eve', false, { [file]: 'kind: PatchRun\n', 'clusters/east/runs/r2.yaml': 'x\n' });
+    other.merge('bob');
+    expect(await other.judge(file)).toContain('waiting: 1 of 2');
+    const third = await stage({ own });
+    topic(third, 'eve', false, { [file]: 'kind: PatchRun # more\n' });
+    third.merge('bob');
+    expect(await third.judge(file)).toContain('waiting: 1 of 2');
   });
 
   it('made by others under the same name are not ours', async () => {
