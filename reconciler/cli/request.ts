@@ -16,6 +16,7 @@ const actions: readonly RequestAction[] = [
   'patch',
   'reboot',
   'maintenance',
+  'pause',
   'resume',
   'retry',
   'abort',
@@ -51,7 +52,7 @@ export function registerRequest(program: Command): void {
     .option('--selector <labels>', 'nodes by label')
     .option('--not-before <time>', 'not before this time, like 2026-12-06T22:00:00Z')
     .option('--expires-after <duration>', 'how long it may wait (default: 24h)')
-    .option('--until <time>', 'for maintenance: until when the nodes are held out')
+    .option('--until <time>', 'for maintenance and pause: until when')
     .option('--run <id>', 'for resume, retry, abort, skip and reset: which run (default: the one under way)')
     .option('--reason <text>', 'why; shown wherever the request is')
     .addOption(new Option('--dir <dir>', 'write the file into this work tree (default: print it)'))

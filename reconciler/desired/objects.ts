@@ -47,7 +47,7 @@ export function readCluster({ spec }: WrittenCluster): ClusterSettings {
 /** Actions that say something about a run, not about nodes. */
 const aboutRuns: readonly RequestAction[] = ['resume', 'abort'];
 /** Actions that would mean every node if nobody named one, which is never what a person wants. */
-const needNodes: readonly RequestAction[] = ['maintenance', 'skip'];
+const needNodes: readonly RequestAction[] = ['maintenance', 'pause', 'skip'];
 
 /** Reads a request. */
 export function readRequest(
@@ -62,13 +62,13 @@ export function readRequest(
   if (action === 'maintenance' && spec.until === undefined) {
     say(['spec', 'until'], 'action maintenance needs until, the time at which the nodes come back', 'request');
   }
-  if (action !== 'maintenance' && spec.until !== undefined) {
-    say(['spec', 'until'], `until belongs to action maintenance; this action is ${action}`, 'request');
+  if (action !== 'maintenance' && action !== 'pause' && spec.until !== undefined) {
+    say(['spec', 'until'], `until belongs to actions maintenance and pause; this action is ${action}`, 'request');
   }
   if (until !== undefined && notBefore !== undefined && until <= notBefore) {
     say(['spec', 'until'], `until ("${spec.until}") is not after notBefore ("${spec.notBefore}")`, 'request');
   }
-  if (spec.run !== undefined && ['patch', 'reboot', 'maintenance'].includes(action)) {
+  if (spec.run !== undefined && ['patch', 'reboot', 'maintenance', 'pause'].includes(action)) {
     say(['spec', 'run'], `run belongs to resume, retry, abort, skip and reset; this action is ${action}`, 'request');
   }
   const named = spec.nodes !== undefined || spec.selector !== undefined;

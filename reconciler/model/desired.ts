@@ -80,7 +80,7 @@ export interface Request {
   readonly notBefore: number | undefined;
   /** Milliseconds after the later of `notBefore` and the commit that brought it; later it is `Expired`. */
   readonly expiresAfterMs: number;
-  /** For `maintenance`: until when nodes are held out. */
+  /** For `maintenance`: until when nodes are held out; for `pause`: until when they are paused, undefined: as long as the file is there. */
   readonly until: number | undefined;
   /** For `resume`, `retry`, `abort` and `skip`: which run; undefined means the one under way. */
   readonly run: string | undefined;
@@ -97,4 +97,5 @@ export interface ProposedRun {
   readonly ceiling: Ceiling;
 }
 
-export type RequestAction = 'patch' | 'reboot' | 'maintenance' | 'resume' | 'retry' | 'abort' | 'skip' | 'reset';
+export type RequestAction =
+  'patch' | 'reboot' | 'maintenance' | 'pause' | 'resume' | 'retry' | 'abort' | 'skip' | 'reset';

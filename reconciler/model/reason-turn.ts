@@ -19,6 +19,11 @@ export const turnReasons = {
     about: 'The node is not Ready, so it is not touched.',
     wayOut: 'Bring the node back first.',
   },
+  NodePaused: {
+    about: 'A request with action `pause` keeps the node from being started. The other nodes go on.',
+    wayOut:
+      'Take the file of the request away in a commit, or wait for its `until`; the message names the request. A run waits for its paused nodes as long as it is valid and no other run waits for it.',
+  },
   ForeignMaintenance: {
     about: 'Another tool or person is at work on the node.',
     wayOut:

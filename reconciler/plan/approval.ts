@@ -34,7 +34,7 @@ export function needsReview(ledger: LedgerDocument, input: PlanInput): boolean {
 }
 
 /** Actions that only stop or lessen: they are obeyed without an approval. */
-const stopping: readonly Request['action'][] = ['abort', 'skip'];
+const stopping: readonly Request['action'][] = ['abort', 'skip', 'pause'];
 
 /** Whether a request needs its own approval, which its reviewed file is. */
 export function requestNeedsReview(request: Request, ledger: LedgerDocument, input: PlanInput): boolean {

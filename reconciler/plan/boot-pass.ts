@@ -12,6 +12,7 @@ import { etcdHold } from './etcd.ts';
 import { foreignMaintenance } from './foreign.ts';
 import { frozen } from './gates.ts';
 import type { PlanInput } from './input.ts';
+import { pausedBy } from './pause.ts';
 import { enter, isBootRun } from './records.ts';
 import { endOf } from './runs.ts';
 import { addRun } from './triggers.ts';
@@ -102,8 +103,8 @@ function startHold(ledger: LedgerDocument, node: NodeView, input: PlanInput): Ho
   const boots = working.filter(({ boot }) => boot).length;
   if (boots >= mostBoots)
     return { reason: 'NoRoomInBudget', message: `${boots} nodes are being patched on boot`, until: undefined };
-  const foreign = foreignMaintenance(node);
-  if (foreign) return foreign;
+  const wait = pausedBy(node, input) ?? foreignMaintenance(node);
+  if (wait) return wait;
   if (!node.controlPlane) return undefined;
   const other = working.find(({ record }) => record.controlPlane);
   if (other)

@@ -37,6 +37,8 @@ export interface SeatingInput {
   readonly turn: readonly NodeView[];
   /** Nodes that boot runs are about, by UID: they are not taken, and they count for nothing but the control plane. */
   readonly booting: ReadonlyMap<string, NodeRecord>;
+  /** Why a person has paused the node; undefined: nobody has. */
+  readonly paused: (node: NodeView) => Hold | undefined;
   /** All nodes of the cluster. */
   readonly nodes: readonly NodeView[];
   readonly history: Readonly<Record<string, NodeHistory>>;
@@ -86,8 +88,10 @@ export function seat(input: SeatingInput): Seating {
   );
   let controlPlane = working.some((record) => record.controlPlane);
   const waiting = turn.filter((node) => run.nodes[node.name]?.phase === 'Pending');
-  const workersWait = waiting.some((node) => !node.controlPlane);
-  const controlPlanesWait = waiting.some((node) => node.controlPlane);
+  // Nobody waits for the turn of a node that is paused.
+  const coming = waiting.filter((node) => !input.paused(node));
+  const workersWait = coming.some((node) => !node.controlPlane);
+  const controlPlanesWait = coming.some((node) => node.controlPlane);
 
   for (const node of waiting) {
     const record = run.nodes[node.name];
@@ -96,6 +100,7 @@ export function seat(input: SeatingInput): Seating {
     const hold =
       retryHold(record, now) ??
       besideHold(node, input, otherControlPlane) ??
+      input.paused(node) ??
       foreignMaintenance(node) ??
       notReadyHold(node) ??
       (start.length >= left && record.startedAt === undefined ? beyondCeiling(run) : undefined) ??

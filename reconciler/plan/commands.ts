@@ -93,7 +93,8 @@ export function applyCommand(ledger: LedgerDocument, request: Request, input: Pl
     case 'patch':
     case 'reboot':
     case 'maintenance':
-      return refuse('this action opens a run');
+    case 'pause':
+      return refuse('this action is not about a run');
   }
 }
 

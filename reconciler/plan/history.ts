@@ -11,6 +11,7 @@ const staysTrue: readonly Reason[] = [
   'ForeignMaintenance',
   'GateBlocked',
   'NotReady',
+  'NodePaused',
   'BeyondApproval',
 ];
 

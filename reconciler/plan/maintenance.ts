@@ -11,6 +11,7 @@ import { etcdHold } from './etcd.ts';
 import { foreignMaintenance } from './foreign.ts';
 import { gateHold } from './gates.ts';
 import type { PlanInput } from './input.ts';
+import { pausedBy } from './pause.ts';
 import { atEnd, bootingNodes, enter, isBootRun, isMaintenance } from './records.ts';
 import { closeRequests } from './runs.ts';
 import { exclusion } from './select.ts';
@@ -86,8 +87,8 @@ function seatHold(
   const say = (reason: Reason, message: string): Hold => ({ reason, message, until: undefined });
   const { policy } = run.spec;
   const { rollout } = policy;
-  const foreign = foreignMaintenance(node);
-  if (foreign) return foreign;
+  const wait = pausedBy(node, input) ?? foreignMaintenance(node);
+  if (wait) return wait;
   const booting = bootingNodes(ledger.runs);
   const working = Object.values(ledger.runs)
     .filter((one) => !runEnded(one.state) && !isBootRun(one))

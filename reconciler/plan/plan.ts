@@ -23,6 +23,7 @@ import { agreeToRewrite } from './rewritten.ts';
 import { moveMaintenance } from './maintenance.ts';
 import { moveRun } from './run-pass.ts';
 import { moveScans } from './scan.ts';
+import { nextDue } from './pause.ts';
 import { nextOverdue, registerSla } from './sla.ts';
 import { sweep } from './sweep.ts';
 import { registerTriggers } from './triggers.ts';
@@ -117,6 +118,7 @@ export function planCluster(given: PlanInput): Plan {
       upcoming.wake,
       queueHold(ledger, input, holds)?.until,
       nextOverdue(ledger, input),
+      nextDue(ledger, input),
     );
   return {
     ledger: same && given.ledger ? given.ledger : ledger,

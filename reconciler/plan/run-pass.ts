@@ -22,8 +22,9 @@ import {
   isBootRun,
   newRecord,
 } from './records.ts';
+import { allPaused, pausedBy } from './pause.ts';
 import { RunDraft } from './run-draft.ts';
-import { closeRequests, endOf, withReason } from './runs.ts';
+import { closeRequests, endOf, othersWait, withReason } from './runs.ts';
 import { scanningNodes } from './scan.ts';
 import { byTurn, selectedNodes } from './select.ts';
 import { advance } from './steps.ts';
@@ -203,6 +204,7 @@ class RunPass {
       apiServers: input.observed.apiServers,
       held: heldNodes(this.draft.ledger.runs),
       nodes: input.observed.nodes,
+      paused: (node) => pausedBy(node, input),
       history: this.draft.ledger.history,
       nodesPerHour: input.settings.ceilings.nodesPerHour,
       starts: startsOf(this.draft.ledger, this.draft.run),
@@ -237,7 +239,7 @@ class RunPass {
     const left = Object.values(this.draft.run.nodes).some((record) => !isEnd(record.phase));
     if (left) {
       if (this.draft.run.state === 'Running' && this.draft.run.reason !== 'Aborted') {
-        const hold = this.runHold;
+        const hold = this.runHold ?? allPaused(pending, this.holds);
         this.draft.run =
           hold && !working
             ? withReason(this.draft.run, hold.reason, hold.message, now)
@@ -246,6 +248,8 @@ class RunPass {
       return;
     }
     this.draft.run = endOf(this.draft.run, now);
+    // Whoever waited for the run need not wait for something to happen.
+    this.again ||= othersWait(this.draft.ledger, this.draft.run, now);
     this.draft.ledger = closeRequests(this.draft.ledger, this.draft.run, now);
   }
 
@@ -256,9 +260,16 @@ class RunPass {
       ...Object.values(this.draft.run.nodes).map((record) => record.endedAt ?? 0),
     );
     const limit = lastEnd + this.draft.run.spec.policy.reboot.returnTimeoutMs;
+    const { run } = this.draft;
+    const paused = allPaused(pending, this.holds);
+    // Paused nodes are waited for, but not at the cost of others.
+    const leavesPaused = paused !== undefined && (now >= run.validUntil || othersWait(this.draft.ledger, run, now));
+    if (paused && !leavesPaused) this.until.push(run.validUntil);
     for (const record of pending) {
       const hold = this.holds.get(record.node);
-      if (hold?.reason === 'SingleControlPlane' || hold?.reason === 'BeyondApproval')
+      if (hold?.reason === 'NodePaused') {
+        if (leavesPaused) this.draft.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
+      } else if (hold?.reason === 'SingleControlPlane' || hold?.reason === 'BeyondApproval')
         this.draft.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));
       else if (hold?.reason === 'NotReady') {
         if (now >= limit) this.draft.set(atEnd(record, 'Skipped', now, hold.reason, hold.message));

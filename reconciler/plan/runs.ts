@@ -80,6 +80,18 @@ function mayQueue(run: RunRecord, now: number): boolean {
   return run.state !== 'AwaitingApproval' && (run.notBefore ?? 0) <= now;
 }
 
+/** Whether another run waits for this one to end. */
+export function othersWait(ledger: LedgerDocument, run: RunRecord, now: number): boolean {
+  return Object.values(ledger.runs).some(
+    (other) =>
+      other.id !== run.id &&
+      !runEnded(other.state) &&
+      !isBeside(other) &&
+      other.startedAt === undefined &&
+      mayQueue(other, now),
+  );
+}
+
 /** Why the run that would be next does not begin: undefined when no run waits, or when it waits for another run. */
 export function queueHold(ledger: LedgerDocument, input: PlanInput, holds: readonly Hold[]): Hold | undefined {
   const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBeside(run));
@@ -128,7 +140,7 @@ export function endOf(run: RunRecord, now: number): RunRecord {
   if (records.length === 0)
     return { ...end('NothingToDo', 'NoMatchingNodes'), message: 'the policy and the request select no node' };
   if (run.reason === 'Aborted') return end('Aborted', 'Aborted');
-  if (failed > 0 || count('Skipped', 'DrainTimeout', 'ForeignMaintenance', 'GateBlocked') > 0)
+  if (failed > 0 || count('Skipped', 'DrainTimeout', 'ForeignMaintenance', 'GateBlocked', 'NodePaused') > 0)
     return end('Failed', 'RunFailed');
   if (patched === 0 && notDone === 0) return end('NothingToDo', 'NothingToDo');
   return end('Succeeded', 'Completed');

@@ -12,6 +12,7 @@ import { nextAllowed } from '../model/window.ts';
 import { judgeFile, needsReview, requestNeedsReview, type Verdict } from './approval.ts';
 import { applyCommand } from './commands.ts';
 import type { PlanInput } from './input.ts';
+import { pauseRecord, withdrawnPause } from './pause.ts';
 import { isBeside, newRecord } from './records.ts';
 import { selectedNodes } from './select.ts';
 
@@ -87,6 +88,7 @@ function registerRequest(
 ): LedgerDocument {
   const { now } = input;
   const known = ledger.requests[request.name];
+  if (request.action === 'pause') return noteRequest(ledger, pauseRecord(request, known, input));
   if (known && known.state !== 'Waiting') {
     if (known.oid === request.oid || known.reason === 'AlreadyHandled') return ledger;
     // The file was edited after it had acted: said once, never acted upon.
@@ -183,6 +185,8 @@ function withdrawRequests(ledger: LedgerDocument, input: PlanInput): LedgerDocum
       const { [record.name]: _gone, ...rest } = next.requests;
       next = { ...next, requests: rest };
     }
+    const over = withdrawnPause(record, input.now);
+    if (over) next = noteRequest(next, over);
     const run = record.run === undefined ? undefined : next.runs[record.run];
     const only = run?.triggers.every((trigger) => trigger.kind === 'request' && trigger.name === record.name);
     if (record.state === 'Registered' && run && only && run.startedAt === undefined && !runEnded(run.state)) {

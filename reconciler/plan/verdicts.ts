@@ -11,6 +11,7 @@ import { nextSlot } from '../model/schedule.ts';
 import { nextAllowed } from '../model/window.ts';
 import type { PlanInput } from './input.ts';
 import { isUnpatched } from './boot.ts';
+import { pausedBy } from './pause.ts';
 import { isBeside } from './records.ts';
 import { queueHold } from './runs.ts';
 import { exclusion, selectedNodes } from './select.ts';
@@ -71,7 +72,7 @@ export function tellNodes(
     if (other && there) return inRun(node, other, there, waiting.get(node.name));
     if (active && record?.uid === node.uid && (!isEndedWell(record) || record.phase === 'Patched'))
       return inRun(node, active, record, waiting.get(node.name));
-    if (queued && chosen.has(node.uid)) return queuedVerdict(node, queued, hold);
+    if (queued && chosen.has(node.uid)) return queuedVerdict(node, queued, pausedBy(node, input), hold);
     return idleVerdict(node, ledger, input, holds, next);
   }
 }
@@ -105,6 +106,8 @@ const nextWords: Readonly<Record<NodePhase, string>> = {
   Quarantined: 'nothing until a person acts; it stays cordoned',
 };
 
+const whenNotPaused = 'is in its turn again when the request is taken away, or its time is over';
+
 const maintenanceWords: Partial<Record<NodePhase, string>> = {
   Pending: 'is taken out when the budget has room',
   Draining: 'is held out',
@@ -127,15 +130,15 @@ function inRun(node: NodeView, run: RunRecord, record: NodeRecord, hold: Hold | 
   };
 }
 
-function queuedVerdict(node: NodeView, run: RunRecord, hold: Hold | undefined): NodeVerdict {
+function queuedVerdict(node: NodeView, run: RunRecord, paused: Hold | undefined, hold: Hold | undefined): NodeVerdict {
   return {
     node: node.name,
     phase: 'Pending',
-    reason: run.reason,
-    message: run.message,
-    since: run.since,
-    next: `run ${run.id} begins`,
-    at: hold?.until,
+    reason: paused?.reason ?? run.reason,
+    message: paused?.message ?? run.message,
+    since: paused ? undefined : run.since,
+    next: paused ? whenNotPaused : `run ${run.id} begins`,
+    at: paused ? paused.until : hold?.until,
     run: run.id,
   };
 }
@@ -178,6 +181,8 @@ function idleVerdict(
       history.quarantine.since,
     );
   if (why !== undefined) return say('Excluded', why, 'nothing: it is left out');
+  const paused = pausedBy(node, input);
+  if (paused) return say(paused.reason, paused.message, whenNotPaused, paused.until);
   const [hold] = holds;
   if (hold) return say(hold.reason, hold.message, 'nothing until this is mended', hold.until);
   const coming =

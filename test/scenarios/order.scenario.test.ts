@@ -223,6 +223,35 @@ const tales: readonly Tale[] = [
       return scenario;
     },
   },
+  {
+    name: 'C5: some nodes are paused, the rest goes on, and a commit lets them go, too',
+    tell: async () => {
+      const scenario = cluster();
+      scenario.world.add({ name: 'control-1', zone: 'a', controlPlane: true, system: { jobMs: 5_000 } });
+      scenario.world.add({ name: 'control-2', zone: 'b', controlPlane: true, system: { jobMs: 5_000 } });
+      patchNode(scenario, 'worker-2', { metadata: { labels: { pool: 'db' } } });
+      scenario.commit({
+        ...policy(plain),
+        ...request('migration', '{ action: pause, selector: "pool=db", reason: the database is being moved }'),
+        ...request('not-today', '{ action: pause, nodes: [worker-3], until: "2026-06-01T13:00:00Z" }'),
+        ...request('now'),
+      });
+      await scenario.run(30 * minute);
+      tellNodes(scenario);
+      await scenario.run(hour);
+      scenario.commit({ 'clusters/prod/requests/migration.yaml': undefined }, 'the database has moved');
+      await scenario.run(hour);
+      scenario.commit({
+        ...request('again', '{ action: pause, nodes: [worker-1], reason: once more }'),
+        ...request('one', '{ nodes: [worker-1] }'),
+      });
+      await scenario.run(10 * minute);
+      scenario.commit(request('other', '{ nodes: [worker-3] }'), 'another run must not wait for a paused node');
+      await scenario.run(hour);
+      tellNodes(scenario);
+      return scenario;
+    },
+  },
 ];
 
 tellTales(tales);

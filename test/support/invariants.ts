@@ -6,6 +6,7 @@ import { isUnderWay } from '../../reconciler/model/node-phase.ts';
 import type { NodeView } from '../../reconciler/model/observed.ts';
 import type { NodeVerdict, Plan } from '../../reconciler/model/plan.ts';
 import { isReason } from '../../reconciler/model/reason.ts';
+import { matches } from '../../reconciler/model/selector.ts';
 import { freezeAt, windowAt } from '../../reconciler/model/window.ts';
 import { seatLimit } from '../../reconciler/plan/budget.ts';
 import { etcdHold } from '../../reconciler/plan/etcd.ts';
@@ -263,7 +264,10 @@ function mayStart(input: PlanInput, plan: Plan, run: RunRecord, started: readonl
     nodesPerHour === undefined || recently.length <= nodesPerHour,
     `${recently.length} nodes were started within an hour, the deployment allows ${nodesPerHour}`,
   );
-  const waiting = records.filter((record) => record.phase === 'Pending');
+  const waiting = records.filter((record) => {
+    const node = observed.nodes.find((one) => one.uid === record.uid);
+    return record.phase === 'Pending' && !(node && isPaused(input, node));
+  });
   if (rollout.controlPlane === 'last' && started.some((record) => record.controlPlane))
     must(!waiting.some((record) => !record.controlPlane), 'a control-plane node started before the workers were done');
   for (const record of started) {
@@ -273,9 +277,22 @@ function mayStart(input: PlanInput, plan: Plan, run: RunRecord, started: readonl
       !node || !etcdHold(node, observed.nodes, observed),
       `${record.node} started although etcd is not known to be healthy`,
     );
+    must(!node || !isPaused(input, node), `${record.node} started although a request pauses it`);
     must(!node || !foreignMaintenance(node), `${record.node} started although another tool is at work on it`);
     must(node !== undefined && selected.includes(node), `${record.node} started although it is not selected`);
   }
+}
+
+/** A file in the repository says now that nothing may start on this node. */
+function isPaused({ desired, now }: PlanInput, node: NodeView): boolean {
+  return (desired?.requests ?? []).some(
+    ({ action, notBefore = now, until = Infinity, nodes, selector }) =>
+      action === 'pause' &&
+      notBefore <= now &&
+      until > now &&
+      (nodes.length === 0 || nodes.includes(node.name)) &&
+      (!selector || matches(selector, node.labels)),
+  );
 }
 
 const waitsForTime = ['OutsideWindow', 'WindowTooShort', 'RetryLater'];

@@ -41,7 +41,8 @@ export type Happening =
   | { readonly kind: 'etcdDown' | 'etcdUp'; readonly node: number }
   /** Another tool begins, or ends, its work on a node. */
   | { readonly kind: 'foreignBegins' | 'foreignEnds'; readonly node: number }
-  | { readonly kind: 'maintenance'; readonly node: number; readonly ms: number }
+  | { readonly kind: 'maintenance' | 'pause'; readonly node: number; readonly ms: number }
+  | { readonly kind: 'pausesEnd' }
   | { readonly kind: 'policy'; readonly policy: Policy }
   | {
       readonly kind: 'request';
@@ -250,10 +251,11 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
   fc.record({ kind: fc.constantFrom('etcdDown' as const, 'etcdUp' as const), node: anyNode }),
   fc.record({ kind: fc.constantFrom('foreignBegins' as const, 'foreignEnds' as const), node: anyNode }),
   fc.record({
-    kind: fc.constant('maintenance' as const),
+    kind: fc.constantFrom('maintenance' as const, 'pause' as const),
     node: anyNode,
     ms: fc.constantFrom(10 * minute, 5 * hour, 3 * day),
   }),
+  fc.record({ kind: fc.constant('pausesEnd' as const) }),
   fc.record({ kind: fc.constant('policy' as const), policy }),
   {
     weight: 5,
@@ -463,13 +465,16 @@ export class Player {
         if (machine && name !== undefined) this.setForeign(name, event.kind === 'foreignBegins');
         return;
       case 'maintenance':
+      case 'pause':
         if (name === undefined) return;
         return world.change({
           requests: [
             ...world.desired.requests,
-            aRequest(`r${++this.requests}`, { action: 'maintenance', nodes: [name], until: world.now + event.ms }),
+            aRequest(`r${++this.requests}`, { action: event.kind, nodes: [name], until: world.now + event.ms }),
           ],
         });
+      case 'pausesEnd':
+        return world.change({ requests: world.desired.requests.filter(({ action }) => action !== 'pause') });
       case 'nodeLeaves':
         if (name !== undefined && cluster.machines.size > 1) cluster.removeNode(name);
         return;
