@@ -10,10 +10,12 @@ import type {
 } from '../model/approval.ts';
 import { closureOf, questionKey } from '../model/approval.ts';
 import { AdapterError } from '../model/failure.ts';
+import { teamsOf } from '../plan/judge.ts';
+import { demandOf } from './code-owners.ts';
 import type { Approvals, Clock, ConfigSnapshot, Forge, Log, ReviewGit } from '../ports.ts';
 
 export interface ApprovalOptions {
-  readonly forge: Pick<Forge, 'bringing' | 'change' | 'headRef'>;
+  readonly forge: Pick<Forge, 'kind' | 'bringing' | 'change' | 'headRef'>;
   readonly git: Pick<ReviewGit, 'readAt'>;
   readonly schemas: Schemas;
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
@@ -92,11 +94,16 @@ class ForgeApprovals implements Approvals, HeadReader {
   }
 
   private async answer(question: ApprovalQuestion): Promise<ApprovalReading> {
-    const { forge } = this.options;
+    const { forge, git } = this.options;
     const { commit, pull } = await forge.bringing(question.path);
     if (!pull) return { kind: 'direct', commit, message: `commit ${commit.slice(0, 10)}` };
-    const change = await forge.change(pull.number, question.teams);
-    return { kind: 'found', change, head: await this.head(change.pull, question.cluster) };
+    const { ownersAt, path } = question;
+    const owners =
+      ownersAt === undefined ? undefined : demandOf(await git.readAt({ commit: ownersAt }), forge.kind, [path]);
+    const teams = teamsOf({ approvers: question.teams, ...(owners ? { owners } : {}) });
+    const change = await forge.change(pull.number, teams);
+    const head = await this.head(change.pull, question.cluster);
+    return { kind: 'found', change, head, ...(owners ? { owners } : {}) };
   }
 
   async head(pull: Pick<PullRequest, 'head' | 'number'>, cluster: string): Promise<HeadContent | undefined> {

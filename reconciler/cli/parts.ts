@@ -13,6 +13,7 @@ import { httpTransport } from '../adapters/kubernetes-http.ts';
 import { counted, type RequestHook } from '../adapters/kubernetes-transport.ts';
 import { openLease } from '../adapters/lease.ts';
 import { openLedger } from '../adapters/ledger.ts';
+import { ownerPaths } from '../model/code-owners.ts';
 import { createDesire } from '../desired/desired.ts';
 import { ClusterLoop } from '../pass.ts';
 import { ConfigSource } from '../source.ts';
@@ -172,7 +173,16 @@ function authFrom(flags: GitFlags): GitAuth | undefined {
 /** An agent reads its own folder and what that folder may refer to; a hub reads everything. */
 function wantedPaths(names: readonly string[]): readonly string[] | 'all' {
   if (names.length !== 1) return 'all';
-  return ['oakum.yaml', 'FREEZE', 'accept-rewrite.yaml', 'policies/', 'profiles/', 'signers/', `clusters/${names[0]}/`];
+  return [
+    'oakum.yaml',
+    'FREEZE',
+    'accept-rewrite.yaml',
+    'policies/',
+    'profiles/',
+    'signers/',
+    ...ownerPaths,
+    `clusters/${names[0]}/`,
+  ];
 }
 
 function clusterConnections(flags: ClusterFlags): { readonly name: string; readonly source: KubeconfigSource }[] {

@@ -21,6 +21,7 @@ import {
   type PendingCluster,
 } from '../report/review-text.ts';
 import { contentOf } from './approvals.ts';
+import { demandOf } from './code-owners.ts';
 
 export interface ReviewDeskOptions {
   readonly forge: Forge;
@@ -245,7 +246,7 @@ class Desk implements ReviewDesk {
       const same = differences.length === 0 && canonical(before?.problems ?? []) === canonical(problems);
       if (same && !rewrites) continue;
       const preview = await loop.imagine(result.source, { ...desired, commit: pull.head }, this.options.clock.now());
-      const approval = await this.approval(pull, result);
+      const approval = await this.approval(pull, result, changedPaths(here, merged, name));
       enough &&= approval.enough;
       signed.push(approval.text);
       clusters.push({
@@ -301,12 +302,19 @@ class Desk implements ReviewDesk {
   private async approval(
     pull: PullRequest,
     result: PassResult,
+    paths: readonly string[],
   ): Promise<{ readonly enough: boolean; readonly text: string }> {
-    const { forge, ownAccounts } = this.options;
+    const { forge, git, ownAccounts } = this.options;
     const approval = result.plan.ledger.rules?.rules.approval ?? result.desired?.policy?.approval;
     if (approval?.mode !== 'review')
       return { enough: true, text: 'being merged is the approval (the rules in force do not demand reviews)' };
-    const rule = { minApprovals: approval.minApprovals, approvers: approval.approvers, self: ownAccounts };
+    const accepted = result.plan.ledger.accepted?.commit;
+    const owners =
+      approval.codeOwners === true && accepted !== undefined
+        ? demandOf(await git.readAt({ commit: accepted }, this.stop.signal), forge.kind, paths)
+        : undefined;
+    const { minApprovals, approvers } = approval;
+    const rule = { minApprovals, approvers, self: ownAccounts, ...(owners ? { owners } : {}) };
     const change = await forge.change(pull.number, teamsOf(rule), this.stop.signal);
     const judgement = judgeChange(change, rule);
     if (judgement.kind === 'approved')
@@ -346,6 +354,20 @@ function mergedSnapshot(
   for (const [path, file] of head.files) if (base.files.get(path)?.oid !== file.oid) files.set(path, file);
   for (const path of base.files.keys()) if (!head.files.has(path)) files.delete(path);
   return { commit: head.commit, committedAt: head.committedAt, files };
+}
+
+/** What the change does to files of one cluster and to those that all share. */
+function changedPaths(
+  here: Pick<ConfigSnapshot, 'files'>,
+  merged: Pick<ConfigSnapshot, 'files'>,
+  cluster: string,
+): string[] {
+  const paths = new Set([...here.files.keys(), ...merged.files.keys()]);
+  return [...paths].filter(
+    (path) =>
+      (path.startsWith(`clusters/${cluster}/`) || !path.startsWith('clusters/')) &&
+      here.files.get(path)?.oid !== merged.files.get(path)?.oid,
+  );
 }
 
 /** Problems of files that belong to no cluster of ours and that the change brings. */

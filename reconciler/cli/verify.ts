@@ -82,8 +82,13 @@ function quorum({ by, rule }: ApprovalRecord): boolean {
   const named = rule.approvers.map((one) => one.replace(/^@/, '').toLowerCase());
   // Members of a team are known to the forge only; the record has them by number.
   const teams = named.some((one) => one.includes('/'));
+  const owned = (rule.owners ?? []).every(
+    ({ wanted, by: agreed }) => new Set(agreed.map(({ id }) => id)).size >= wanted,
+  );
   return (
-    people.size >= Math.max(1, rule.minApprovals) && by.every(({ name }) => teams || named.includes(name.toLowerCase()))
+    owned &&
+    people.size >= Math.max(1, rule.minApprovals) &&
+    by.every(({ name }) => teams || named.includes(name.toLowerCase()))
   );
 }
 

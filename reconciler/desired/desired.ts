@@ -96,7 +96,12 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
       frozen: reads.some(({ says }) => says.kind === 'freeze'),
       problems: sortProblems(reads.flatMap(({ problems }) => problems)),
       inputs: reads
-        .filter(({ place }) => place.kind === 'signers' || (place.kind === 'object' && place.object === 'Fleet'))
+        .filter(
+          ({ place }) =>
+            place.kind === 'signers' ||
+            place.kind === 'owners' ||
+            (place.kind === 'object' && place.object === 'Fleet'),
+        )
         .map(({ file }) => ({ path: file.path, oid: file.oid })),
       rewrite: reads.flatMap(({ says }) => (says.kind === 'rewrite' ? [says.rewrite] : []))[0],
     };

@@ -1,4 +1,5 @@
 // What a path in the config repository means: which kind of file, and whose.
+import { ownerPaths } from '../model/code-owners.ts';
 
 /** The kinds of files that this version reads. */
 export type FileKind = 'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun' | 'AcceptRewrite';
@@ -17,6 +18,8 @@ export type Place =
   | { readonly kind: 'freeze'; readonly owner: Owner }
   /** Keys of those who may sign. Read by whoever checks signatures; here only that a file is another one counts. */
   | { readonly kind: 'signers'; readonly owner: Owner }
+  /** CODEOWNERS: who must agree to changes. Read by whoever judges them; here only that the file is another one counts. */
+  | { readonly kind: 'owners'; readonly owner: Owner }
   /** A path that looks as if it meant something and does not; the message says what to do. */
   | {
       readonly kind: 'unread';
@@ -38,6 +41,7 @@ const harmless = /^(?:.*\.md|\.gitkeep|\.gitignore|\.gitattributes|\.editorconfi
 
 /** Reads a path. Pure and cheap: it is asked for every file of the repository. */
 export function placeOf(path: string): Place {
+  if (ownerPaths.includes(path)) return { kind: 'owners', owner: fleet };
   const parts = path.split('/');
   const [top = '', ...rest] = parts;
   switch (top) {

@@ -54,6 +54,7 @@ export function readPolicy(spec: WrittenPolicySpec, reading: Reading, say: Say):
       mode: spec.approval?.mode ?? 'merge',
       minApprovals: spec.approval?.minApprovals ?? 1,
       approvers: spec.approval?.approvers ?? [],
+      ...(spec.approval?.codeOwners === true ? { codeOwners: true } : {}),
       leadTimeMs: readDuration(spec.approval?.leadTime, 48 * HOUR, ['spec', 'approval', 'leadTime'], say, {
         most: 366 * DAY,
       }),
@@ -62,6 +63,13 @@ export function readPolicy(spec: WrittenPolicySpec, reading: Reading, say: Say):
     strategy: spec.strategy ?? 'InPlace',
     onFailure: spec.onFailure ?? 'quarantine',
   };
+  if (!reading.partial && policy.approval.codeOwners === true && policy.approval.mode !== 'review') {
+    say(
+      ['spec', 'approval', 'codeOwners'],
+      `codeOwners needs mode: review, and the mode is ${policy.approval.mode}: nobody would be asked`,
+      'contradiction',
+    );
+  }
   if (policy.strategy === 'RebootOnly' && policy.reboot.when === 'never') {
     say(
       ['spec', 'strategy'],

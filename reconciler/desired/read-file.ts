@@ -77,6 +77,7 @@ export function readFile(file: InputFile, judges: Judges): ReadFile {
   switch (place.kind) {
     case 'other':
     case 'signers':
+    case 'owners':
       return refused();
     case 'freeze': {
       // Whatever lies there, a person wanted a stop; only links are told, because they may hide where they came from.

@@ -1,4 +1,5 @@
 // Approvals: what people said about a change, what exactly they saw, and what is kept as evidence.
+import type { OwnerDemand, OwnerGroup } from './code-owners.ts';
 import { digest } from './digest.ts';
 import type { ClusterDesired, Fleet } from './desired.ts';
 
@@ -103,17 +104,26 @@ export interface ApprovalQuestion {
   readonly oid: string | undefined;
   /** Teams (`@org/team`) whose members must be known. */
   readonly teams: readonly string[];
+  /** The commit whose CODEOWNERS count; absent: they are not asked for. */
+  readonly ownersAt?: string;
 }
 
 /** One string for each question that is the same. */
 export function questionKey(question: ApprovalQuestion): string {
-  return digest([question.cluster, question.path, question.oid ?? '', [...question.teams].sort()]);
+  const { cluster, path, oid = '', teams, ownersAt } = question;
+  return digest([cluster, path, oid, [...teams].sort(), ownersAt ?? '']);
 }
 
 /** What became of a question. */
 export type ApprovalReading =
   /** A merged pull request brought the file. `head` is what its head commit says about the cluster; undefined: the cluster is not valid there. */
-  | { readonly kind: 'found'; readonly change: Change; readonly head: HeadContent | undefined }
+  | {
+      readonly kind: 'found';
+      readonly change: Change;
+      readonly head: HeadContent | undefined;
+      /** What CODEOWNERS demands for the file, when the question asked for it. */
+      readonly owners?: OwnerDemand;
+    }
   /** The file came to the branch without a pull request. */
   | { readonly kind: 'direct'; readonly commit: string; readonly message: string }
   /** The forge could not be asked, or answered what is not understood: nothing is known. */
@@ -156,7 +166,19 @@ export interface ApprovalRecord {
     readonly at: number;
   }[];
   /** The rule that it satisfied. */
-  readonly rule: { readonly minApprovals: number; readonly approvers: readonly string[] };
+  readonly rule: {
+    readonly minApprovals: number;
+    readonly approvers: readonly string[];
+    /** What CODEOWNERS demanded for the file, and which reviews answered it. */
+    readonly owners?: readonly (OwnerGroup & {
+      readonly by: readonly {
+        readonly id: string;
+        readonly name: string;
+        readonly review: string;
+        readonly at: number;
+      }[];
+    })[];
+  };
   readonly closure: Closure;
   readonly ceiling: Ceiling | undefined;
   /** Hash of all the other fields: an archive that was edited by hand does not match. */

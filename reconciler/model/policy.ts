@@ -120,5 +120,7 @@ export interface ApprovalRules {
   readonly mode: 'none' | 'merge' | 'review';
   readonly minApprovals: number;
   readonly approvers: readonly string[];
+  /** Owners by CODEOWNERS must agree, too: to every file that takes part in what is approved, and to every change of the configuration. Absent: no. */
+  readonly codeOwners?: boolean;
   readonly leadTimeMs: number;
 }

@@ -59,7 +59,12 @@ export function questionAbout(
   input: PlanInput,
 ): ApprovalQuestion {
   const { name = '' } = input.desired ?? input.rewritten?.desired ?? {};
-  return { cluster: name, path, oid, teams: teamsOf(ruleNow(ledger, input)) };
+  const rule = ruleNow(ledger, input);
+  const question = { cluster: name, path, oid, teams: teamsOf(rule) };
+  const ownersAt = ledger.accepted?.commit ?? input.commit;
+  return rulesInForce(ledger, input)?.approval.codeOwners === true && ownersAt !== undefined
+    ? { ...question, ownersAt }
+    : question;
 }
 
 /**
@@ -108,7 +113,9 @@ function judgeContent(
     return held('MergedWithoutApproval', `${file.path} came to the branch without a pull request: ${reading.message}`);
   const { change, head } = reading;
   const { pull } = change;
-  const rule = ruleNow(ledger, input);
+  const owned = rulesInForce(ledger, input)?.approval.codeOwners === true;
+  const owners = reading.owners ?? { kind: 'unclear', message: 'CODEOWNERS was not read' };
+  const rule: ApprovalRule = { ...ruleNow(ledger, input), ...(owned ? { owners } : {}) };
   const judgement = judgeChange(change, rule);
   const where = `${file.path} (${pull.url})`;
   switch (judgement.kind) {
@@ -137,7 +144,11 @@ function judgeContent(
     merged: pull.merged.commit,
     mergedAt: pull.merged.at,
     by: judgement.by,
-    rule: { minApprovals: rule.minApprovals, approvers: rule.approvers },
+    rule: {
+      minApprovals: rule.minApprovals,
+      approvers: rule.approvers,
+      ...(judgement.owners ? { owners: judgement.owners } : {}),
+    },
     closure: closure ?? { files: file.oid === undefined ? {} : { [file.path]: file.oid }, resolved: '' },
     ceiling,
   };

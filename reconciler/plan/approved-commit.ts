@@ -48,7 +48,7 @@ function refusal(ledger: LedgerDocument, input: PlanInput): Hold | undefined {
     const { reason, message, until } = verdict.hold;
     return {
       reason,
-      message: `the newest commit loosens the rules (${sentences.slice(0, 3).join('; ')}), which needs approval under the old ones: ${message}`,
+      message: `the newest commit changes what may happen (${sentences.slice(0, 3).join('; ')}), which needs approval under the old rules: ${message}`,
       until,
     };
   }
@@ -61,7 +61,12 @@ function looser(ledger: LedgerDocument, input: PlanInput): string[] {
   if (!ledger.rules || !after || !needsReview(ledger, input)) return [];
   // A mode that only the newest wish or the deployment demands judges from now on, not what was accepted before.
   if (ledger.rules.rules.approval.mode !== 'review' && input.settings.approvalFloor !== 'review') return [];
-  return loosens(ledger.rules.rules, after);
+  const found = loosens(ledger.rules.rules, after);
+  if (ledger.rules.rules.approval.codeOwners !== true || found.length > 0) return found;
+  const [changed, ...more] = changedFiles(ledger, desired);
+  return changed
+    ? [`approval.codeOwners: ${changed.path}${more.length > 0 ? ` and ${more.length} more` : ''} changed`]
+    : [];
 }
 
 /** Inputs that are other than at the accepted commit, and the FREEZE that went. */

@@ -1,5 +1,6 @@
 // The judgement of a change: have enough of the right people approved exactly this?
 import type { ApprovalRecord, Change, Review } from '../model/approval.ts';
+import type { OwnerDemand, OwnerGroup } from '../model/code-owners.ts';
 
 /** Who must agree. */
 export interface ApprovalRule {
@@ -8,11 +9,18 @@ export interface ApprovalRule {
   readonly approvers: readonly string[];
   /** Names and ids of Oakum's own accounts: they never count. */
   readonly self: readonly string[];
+  /** What CODEOWNERS demands beside the quorum; absent: nothing. */
+  readonly owners?: OwnerDemand;
 }
 
 /** What the reviews amount to. Only `approved` allows anything. */
 export type Judgement =
-  | { readonly kind: 'approved'; readonly by: ApprovalRecord['by'] }
+  | {
+      readonly kind: 'approved';
+      readonly by: ApprovalRecord['by'];
+      /** How the demand of CODEOWNERS was met. */
+      readonly owners?: NonNullable<ApprovalRecord['rule']['owners']>;
+    }
   | { readonly kind: 'waiting'; readonly message: string }
   | { readonly kind: 'vetoed'; readonly message: string }
   | { readonly kind: 'unverifiable'; readonly message: string };
@@ -21,18 +29,23 @@ export type Judgement =
  * Judges a pull request at its head. For each account the last decisive review counts (an approval, a request for changes, a dismissal); an approval only of
  * the head commit, and not later than the merge; a dismissed one revives nothing. Nobody who had a hand in the commits counts, and no bot; accounts (or
  * keys) that show the same name are one person. A request for changes by somebody who may approve is a veto until that person approves or it is
- * dismissed, also when that person had a hand in the commits: else a `Co-authored-by` line would silence whoever objects.
+ * dismissed, also when that person had a hand in the commits: else a `Co-authored-by` line would silence whoever objects. Where owners must agree, each group needs
+ * approvals of its own, which count for it whether or not their givers are in `approvers`.
  */
 export function judgeChange(change: Change, rule: ApprovalRule): Judgement {
   const [doubt] = change.doubts;
   if (doubt !== undefined) return { kind: 'unverifiable', message: doubt };
   if (rule.approvers.length === 0)
     return { kind: 'unverifiable', message: 'the policy names nobody in approval.approvers who could approve' };
+  if (rule.owners?.kind === 'unclear') return { kind: 'unverifiable', message: rule.owners.message };
+  const groups = rule.owners?.groups ?? [];
   const { pull } = change;
   const before = pull.merged?.at ?? Number.POSITIVE_INFINITY;
   const lost = unresolvedTeams(change, rule);
   const hands = contributorsOf(change);
   const by: ApprovalRecord['by'][number][] = [];
+  /** Approvals that nothing speaks against, whoever may give them. */
+  const sound: Review[] = [];
   const counted = new Set<string>();
   const objections: string[] = [];
   const passed: string[] = [];
@@ -41,10 +54,12 @@ export function judgeChange(change: Change, rule: ApprovalRule): Judgement {
     const program = isBot(review) || isSelf(review, rule);
     const may = isApprover(review, change, rule);
     if (review.state === 'ChangesRequested' && !program) {
-      if (may) return { kind: 'vetoed', message: `${name} requests changes` };
+      if (may || groups.some((group) => owns(review, group, change)))
+        return { kind: 'vetoed', message: `${name} requests changes` };
       objections.push(name);
     }
     if (review.state !== 'Approved') continue;
+    if (!program && !hands(review) && review.commit === pull.head) sound.push(review);
     const why = program
       ? 'is no person'
       : hands(review)
@@ -71,7 +86,7 @@ export function judgeChange(change: Change, rule: ApprovalRule): Judgement {
       message: `${objections.slice(0, 5).join(', ')} requests changes, and the members of ${lost.join(', ')} cannot be read from the forge`,
     };
   const wanted = Math.max(1, rule.minApprovals) + (change.unproven === true ? 1 : 0);
-  if (by.length >= wanted) return { kind: 'approved', by };
+  if (by.length >= wanted) return judgeOwners(change, groups, sound, lost) ?? approved(change, groups, sound, by);
   if (lost.length > 0)
     return { kind: 'unverifiable', message: `the members of ${lost.join(', ')} cannot be read from the forge` };
   const not = passed.length > 0 ? `; not counted: ${passed.slice(0, 5).join(', ')}` : '';
@@ -81,13 +96,70 @@ export function judgeChange(change: Change, rule: ApprovalRule): Judgement {
   };
 }
 
+/** What the owners of a file still have to say; undefined: nothing. */
+function judgeOwners(
+  change: Change,
+  groups: readonly OwnerGroup[],
+  sound: readonly Review[],
+  lost: readonly string[],
+): Judgement | undefined {
+  for (const group of groups) {
+    const { path, owners, wanted } = group;
+    const given = personsOf(sound.filter((review) => owns(review, group, change))).length;
+    if (given >= wanted) continue;
+    const unknown = lost.filter((team) => owners.includes(team));
+    if (unknown.length > 0)
+      return { kind: 'unverifiable', message: `the members of ${unknown.join(', ')} cannot be read from the forge` };
+    return {
+      kind: 'waiting',
+      message: `${given} of ${wanted} approvals of ${change.pull.head.slice(0, 10)} by owners of ${path} (${owners.slice(0, 5).join(', ')})`,
+    };
+  }
+  return undefined;
+}
+
+function approved(
+  change: Change,
+  groups: readonly OwnerGroup[],
+  sound: readonly Review[],
+  by: ApprovalRecord['by'],
+): Judgement {
+  if (groups.length === 0) return { kind: 'approved', by };
+  const owners = groups.map((group) => ({
+    ...group,
+    by: personsOf(sound.filter((review) => owns(review, group, change))).map(({ by: who, id: review, at }) => ({
+      id: who.id,
+      name: who.name,
+      review,
+      at,
+    })),
+  }));
+  return { kind: 'approved', by, owners };
+}
+
+/** Accounts that show the same name are one person. */
+function personsOf(reviews: readonly Review[]): Review[] {
+  return [...new Map(reviews.map((review) => [review.by.name.toLowerCase(), review])).values()];
+}
+
+/** Whether a review is by one of these owners: by login, by team, or by a mail address that the forge tells. */
+function owns(review: Review, { owners }: OwnerGroup, change: Change): boolean {
+  return owners.some((owner) => {
+    if (!owner.startsWith('@')) return review.emails.some((email) => email.toLowerCase() === owner.toLowerCase());
+    if (owner.includes('/')) return change.teams[owner]?.includes(review.by.id) === true;
+    return plain(owner).toLowerCase() === review.by.name.toLowerCase();
+  });
+}
+
 function moreNeeded(change: Change): string {
   return change.unproven === true ? '; one more than usual, because no signature proves who wrote the commits' : '';
 }
 
 /** The teams among the approvers, as they are asked for. */
-export function teamsOf(rule: Pick<ApprovalRule, 'approvers'>): string[] {
-  return rule.approvers.filter((approver) => plain(approver).includes('/')).sort();
+export function teamsOf(rule: Pick<ApprovalRule, 'approvers' | 'owners'>): string[] {
+  const owners = rule.owners?.kind === 'groups' ? rule.owners.groups.flatMap((group) => group.owners) : [];
+  const named = [...rule.approvers, ...owners.filter((owner) => owner.startsWith('@'))];
+  return [...new Set(named.filter((one) => plain(one).includes('/')))].sort();
 }
 
 /**

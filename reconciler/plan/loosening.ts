@@ -21,6 +21,7 @@ export function loosens(before: AcceptedRules, after: AcceptedRules): string[] {
   const newcomers = missing(next.approvers, old.approvers);
   say(newcomers.length > 0, `approval.approvers gains ${newcomers.join(', ')}`);
   say(next.approvers.length === 0 && old.approvers.length > 0, 'approval.approvers is gone');
+  say(old.codeOwners === true && next.codeOwners !== true, 'approval.codeOwners is switched off');
   // Windows: without any, every time is open; with some, each new one opens a time.
   say(
     before.windows.length > 0 && (after.windows.length === 0 || lacks(after.windows, before.windows)),

@@ -250,6 +250,48 @@ describe('a request', () => {
   });
 });
 
+describe('owners of files', () => {
+  const file = 'clusters/prod/requests/now.yaml';
+  const owned = policy('  updates: { scope: all }\n').replace('mode: review,', 'mode: review, codeOwners: true,');
+  let olga: Person;
+  beforeEach(async () => {
+    olga = await forge.person('olga');
+    const owners = '* @nobody\n/clusters/prod/ @olga\n';
+    await forge.commit('main', { '.github/CODEOWNERS': owners, [policyFile]: owned }, { by: founder });
+    await oakum.pass(minute);
+    expect(oakum.ledger()?.rules?.rules.approval.codeOwners).toBe(true);
+  });
+
+  it('must agree to a request beside the quorum', async () => {
+    const number = await pullWith('ask', { [file]: request('now') }, mallory);
+    await forge.review(number, alice, 'Approved');
+    await oakum.look();
+    const { head } = forge.fake.pull(number);
+    expect((await forge.statuses(head)).at(-1)).toMatchObject({ context: 'oakum/approval', state: 'pending' });
+    await forge.review(number, olga, 'Approved');
+    await oakum.look();
+    expect((await forge.statuses(head)).at(-1)).toMatchObject({ context: 'oakum/approval', state: 'success' });
+    await forge.merge(number, founder, 'squash');
+    await oakum.pass(3 * hour, () => oakum.runs()[0]?.state === 'Succeeded');
+    expect(oakum.runs()[0]?.approval?.rule.owners).toMatchObject([{ path: file, by: [{ name: 'olga' }] }]);
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ['a request', { [file]: request('now') }],
+    ['any change of the policy', { [policyFile]: `${owned}  rollout: { maxFailures: 1 }\n` }],
+    ['a file of owners that names others', { '.github/CODEOWNERS': '* @alice\n', [file]: request('now') }],
+    ['a file of owners at another place', { CODEOWNERS: '* @alice\n', [file]: request('now') }],
+  ])('are needed for %s', async (_name, files) => {
+    const number = await pullWith('ask', files, mallory);
+    await forge.review(number, alice, 'Approved');
+    await forge.merge(number, founder, 'merge');
+    const result = await oakum.pass(2 * minute);
+    const told = [result.plan.holds[0]?.message, oakum.ledger()?.requests['now']?.message].join();
+    expect(told).toMatch(/0 of 1 approvals of [0-9a-f]+ by owners of .* \(@(olga|nobody)\)/);
+    expect(oakum.jobs()).toBe(0);
+  });
+});
+
 describe('the plan on a pull request', () => {
   it('names what is wrong by file, line and column, in one comment that is kept up to date', async () => {
     const number = await pullWith('typo', { [policyFile]: policy('  drian: {}\n') }, mallory);

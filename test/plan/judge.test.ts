@@ -159,6 +159,74 @@ describe('what stops an approval', () => {
   });
 });
 
+describe('owners', () => {
+  const owners = (...groups: readonly (readonly [readonly string[], number?])[]): Partial<ApprovalRule> => ({
+    owners: {
+      kind: 'groups',
+      groups: groups.map(([names, wanted = 1]) => ({ path: 'clusters/prod/policy.yaml', owners: names, wanted })),
+    },
+  });
+  const by = (more: Partial<ApprovalRule>, reviews: readonly Review[], change: Partial<Change> = {}): string =>
+    judgeChange(aChange(reviews, change), { ...rule, ...more }).kind;
+  const alice = aReview('alice');
+  const olga = aReview('olga');
+
+  it('must agree beside the quorum, each group', () => {
+    expect(by(owners([['@olga']]), [alice])).toBe('waiting');
+    expect(by(owners([['@olga']]), [olga])).toBe('waiting');
+    expect(by(owners([['@olga']]), [alice, olga])).toBe('approved');
+    expect(by(owners([['@alice']]), [alice])).toBe('approved');
+    expect(by(owners([['@olga', '@otto']], [['@ida']]), [alice, olga])).toBe('waiting');
+    expect(by(owners([['@olga', '@otto']], [['@ida']]), [alice, olga, aReview('ida')])).toBe('approved');
+    expect(by(owners([['@olga', '@otto'], 2]), [alice, olga])).toBe('waiting');
+    expect(by(owners([['@olga', '@otto'], 2]), [alice, olga, aReview('otto')])).toBe('approved');
+  });
+
+  it('are known by team and by mail address', () => {
+    const teams = { '@acme/platform': ['id-carol'], '@acme/owners': ['id-olga'] };
+    expect(by(owners([['@acme/owners']]), [alice, olga], { teams })).toBe('approved');
+    expect(by(owners([['@acme/owners']]), [alice, aReview('otto')], { teams })).toBe('waiting');
+    expect(by(owners([['@acme/owners']]), [alice, olga])).toBe('unverifiable');
+    const mailed = aReview('olga', { emails: ['Olga@acme.test'] });
+    expect(by(owners([['olga@acme.test']]), [alice, mailed])).toBe('approved');
+    expect(by(owners([['olga@acme.test']]), [alice, olga])).toBe('waiting');
+  });
+
+  it.each<[string, Partial<Review>, Partial<Change>]>([
+    ['who wrote', {}, { contributors: [hand({ account: person('olga') })] }],
+    ['of another commit', { commit: older }, {}],
+    ['that is a program', { by: person('olga', { bot: true }) }, {}],
+    ['whose approval was dismissed', { state: 'Dismissed' }, {}],
+    ['after the merge', { at: mergedAt + 1 }, {}],
+  ])('%s do not count', (_who, more, change) => {
+    expect(by(owners([['@olga']]), [alice, { ...olga, ...more }], change)).toBe('waiting');
+  });
+
+  it('have a veto', () => {
+    const no = aReview('olga', { state: 'ChangesRequested' });
+    expect(by(owners([['@olga', '@otto']]), [alice, no, aReview('otto')])).toBe('vetoed');
+    expect(by({}, [alice, no])).toBe('approved');
+  });
+
+  it('are shown with what they said; two accounts of one name are one', () => {
+    const twin = aReview('x', { by: { ...person('olga'), id: 'other' }, id: 'r2' });
+    expect(by(owners([['@olga'], 2]), [alice, olga, twin])).toBe('waiting');
+    expect(judgeChange(aChange([alice, olga]), { ...rule, ...owners([['@olga']]) })).toMatchObject({
+      kind: 'approved',
+      by: [{ name: 'alice' }],
+      owners: [{ owners: ['@olga'], by: [{ name: 'olga', review: 'r-olga' }] }],
+    });
+  });
+
+  it('that are not understood hold', () => {
+    const message = 'CODEOWNERS, line 3: what is this?';
+    expect(judgeChange(aChange([alice]), { ...rule, owners: { kind: 'unclear', message } })).toEqual({
+      kind: 'unverifiable',
+      message,
+    });
+  });
+});
+
 const names = ['alice', 'bob', 'carol', 'eve', 'mallory', 'writer'] as const;
 const stream = fc
   .array(

@@ -22,6 +22,7 @@ const pairs: readonly [string, Partial<AcceptedRules>, Partial<AcceptedRules>][]
   ['approval.mode', { approval: { ...approval, mode: 'merge' } }, { approval: { ...approval, mode: 'none' } }],
   ['minApprovals', { approval }, { approval: { ...approval, minApprovals: 1 } }],
   ['@eve', { approval }, { approval: { ...approval, approvers: ['@alice', '@bob', '@eve'] } }],
+  ['codeOwners', { approval: { ...approval, codeOwners: true } }, { approval }],
   ['FREEZE', { frozen: true }, { frozen: false }],
   ['suspend', { suspended: true }, { suspended: false }],
   ['gate', { gates: [quiet] }, { gates: [] }],
