@@ -1,9 +1,9 @@
 // What every real node is made of, built once into the cache: a Debian root, its pending security updates as a repository, a pod image.
-import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { must } from '../os/commands.ts';
+import { buildOnce } from '../support/build-once.ts';
 
 /** Paths of the parts. */
 export interface NodeBase {
@@ -38,35 +38,20 @@ export async function nodeBase(say: (line: string) => void): Promise<NodeBase> {
   await mkdir(cache, { recursive: true });
   const base = { root: join(cache, 'root'), repository: join(cache, 'repository'), images: join(cache, 'images') };
   const mirror = process.env['OAKUM_DEBIAN_MIRROR'] ?? 'http://deb.debian.org';
-  await once(base.root, async (part) => {
+  await buildOnce(base.root, async (part) => {
     say('building the root of the nodes with mmdebstrap ...');
     const line = `deb ${mirror}/debian bookworm main`;
-    await must(
-      'mmdebstrap',
-      ['--variant=minbase', '--quiet', `--include=${packages.join(',')}`, 'bookworm', part, line],
-      { timeout: 900_000 },
-    );
+    await must('mmdebstrap', ['--variant=minbase', `--include=${packages.join(',')}`, 'bookworm', part, line], {
+      timeout: 900_000,
+    });
     await must('chmod', ['755', part]);
   });
-  await once(base.repository, async (part) => {
+  await buildOnce(base.repository, async (part) => {
     say('fetching the security updates that are pending in it ...');
     await fetchUpdates(base.root, part, `deb ${mirror}/debian-security bookworm-security main`);
   });
-  await once(base.images, buildImages);
+  await buildOnce(base.images, buildImages);
   return base;
-}
-
-/** Builds into a folder beside and renames: a folder that is there is whole. */
-export async function once(path: string, build: (part: string) => Promise<void>): Promise<void> {
-  if (existsSync(path)) return;
-  const part = await mkdtemp(`${path}.part-`);
-  try {
-    await build(part);
-    await rename(part, path);
-  } catch (error) {
-    await rm(part, { recursive: true, force: true });
-    throw error;
-  }
 }
 
 /**

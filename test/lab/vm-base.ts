@@ -4,7 +4,8 @@ import { cp, mkdir, open, readdir, rm, symlink, truncate, writeFile } from 'node
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { must } from '../os/commands.ts';
-import { fetchUpdates, once } from './node-base.ts';
+import { buildOnce } from '../support/build-once.ts';
+import { fetchUpdates } from './node-base.ts';
 
 /** Paths of the parts. */
 export interface VmBase {
@@ -40,10 +41,10 @@ export async function vmBase(say: (line: string) => void): Promise<VmBase> {
   await mkdir(home, { recursive: true });
   const root = join(home, 'root');
   const mirror = process.env['OAKUM_DEBIAN_MIRROR'] ?? 'http://deb.debian.org';
-  await once(root, async (part) => {
+  await buildOnce(root, async (part) => {
     say('building the root of the emulated machine with mmdebstrap ...');
     const line = `deb ${mirror}/debian bookworm main`;
-    const options = ['--variant=minbase', '--quiet', `--include=${packages.join(',')}`];
+    const options = ['--variant=minbase', `--include=${packages.join(',')}`];
     // Without the archive of security updates: those are what is pending.
     await must('mmdebstrap', [...options, '--aptopt=APT::Install-Recommends "false"', 'bookworm', part, line], {
       timeout: 900_000,
@@ -52,12 +53,12 @@ export async function vmBase(say: (line: string) => void): Promise<VmBase> {
     await configure(part);
   });
   const repository = join(home, 'repository');
-  await once(repository, async (part) => {
+  await buildOnce(repository, async (part) => {
     say('fetching the updates that are pending in it ...');
     await fetchUpdates(root, part, `deb ${mirror}/debian-security bookworm-security main`, pending);
   });
   const disks = join(home, 'disks');
-  await once(disks, async (part) => {
+  await buildOnce(disks, async (part) => {
     say('writing its disk ...');
     await writeDisk(root, part);
   });

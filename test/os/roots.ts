@@ -1,7 +1,8 @@
 // Small system roots: built once from the distribution's mirror, kept outside the tree, copied for each test by an overlay.
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { buildOnce } from '../support/build-once.ts';
 import { must, run, type Ran } from './commands.ts';
 
 /** Where roots and fixtures are kept between runs. */
@@ -42,32 +43,16 @@ export interface Root {
 }
 
 /** Builds `name` in the cache by `build` unless it is there; half-built ones are never taken for whole ones. */
-export async function cached(name: string, build: (directory: string) => Promise<void>): Promise<string> {
-  const whole = join(CACHE, name);
-  if (existsSync(whole)) return whole;
-  await mkdir(dirname(whole), { recursive: true });
-  const part = await mkdtemp(`${whole}.part-`);
-  try {
-    await build(part);
-    if (existsSync(whole)) await rm(part, { recursive: true, force: true });
-    else await rename(part, whole);
-  } catch (error) {
-    await rm(part, { recursive: true, force: true });
-    throw error;
-  }
-  return whole;
+export function cached(name: string, build: (directory: string) => Promise<void>): Promise<string> {
+  return buildOnce(join(CACHE, name), build);
 }
 
 /** A minimal Debian with apt, from the main archive only: its security updates of today are pending. */
 export function debianBase(release: Debian): Promise<string> {
   return cached(`roots/${release}`, async (directory) => {
-    await must(
-      'mmdebstrap',
-      ['--variant=apt', '--include=ca-certificates', '--quiet', release, directory, mainLine(release)],
-      {
-        timeout: 600_000,
-      },
-    );
+    await must('mmdebstrap', ['--variant=apt', '--include=ca-certificates', release, directory, mainLine(release)], {
+      timeout: 600_000,
+    });
     // apt-get of the base keeps its own lists out of the tests: they show what the script reads by itself.
     await must('sh', [
       '-c',

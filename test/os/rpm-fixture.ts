@@ -210,13 +210,9 @@ function updateinfo(advisories: readonly Advisory[]): string {
 }
 
 async function bootstrap(release: Debian, packages: string, directory: string): Promise<void> {
-  await must(
-    'mmdebstrap',
-    ['--variant=minbase', `--include=${packages}`, '--quiet', release, directory, mainLine(release)],
-    {
-      timeout: 600_000,
-    },
-  );
+  await must('mmdebstrap', ['--variant=minbase', `--include=${packages}`, release, directory, mainLine(release)], {
+    timeout: 600_000,
+  });
   await must('sh', [
     '-c',
     'rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin && chmod 755 "$1"',

@@ -22,8 +22,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await lab.stop();
-  await plane.stop();
+  await lab?.stop();
+  await plane?.stop();
 });
 
 interface Finished {
