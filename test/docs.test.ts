@@ -19,9 +19,10 @@ import { openMetrics } from '../reconciler/adapters/metrics.ts';
 import { createDesire } from '../reconciler/desired/desired.ts';
 import type { InputFile } from '../reconciler/desired/read-file.ts';
 import type { Desired } from '../reconciler/model/desired.ts';
+import { isReason } from '../reconciler/model/reason.ts';
 import { unsupported } from '../reconciler/plan/gates.ts';
 import { fieldsOf } from './support/fields-page.ts';
-import { regions, split } from './support/write-docs.ts';
+import { reasonRegions, regions, split } from './support/write-docs.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -57,6 +58,8 @@ function anchors(page: string): Set<string> {
   );
 }
 
+const desire = createDesire(readSchemas());
+
 /** What a repository of these files says. */
 function desireOf(texts: Readonly<Record<string, string>>): Desired {
   const files = new Map(
@@ -65,7 +68,7 @@ function desireOf(texts: Readonly<Record<string, string>>): Desired {
       { path, oid: path, kind: 'file', text: body },
     ]),
   );
-  return createDesire(readSchemas())({ commit: 'c', committedAt: 0, files, changed: undefined });
+  return desire({ commit: 'c', committedAt: 0, files, changed: undefined });
 }
 
 test.each(pages)('links of %s lead somewhere', (page) => {
@@ -86,6 +89,63 @@ test.each(pages)('links of %s lead somewhere', (page) => {
 
 test.each(regions)('$file has the newest $name (else run: node test/support/write-docs.ts)', ({ file, name, draw }) => {
   expect(split(text(file), name)[1].trim()).toBe(draw());
+});
+
+describe('a page for every reason', () => {
+  const run = 'node test/support/write-docs.ts';
+  const how =
+    'In this order: `- **Where:**` (node, run, request or cluster; does it wait, was it skipped, did it fail), `- **Meanwhile:**` (what Oakum does, when it ' +
+    'looks again), how to find the cause (commands), the commit to make (YAML, it is validated), a link to the page of the feature. docs/reasons/DrainTimeout.md is an example.';
+
+  test('none is missing, none is left over', () => {
+    const wanted = reasonRegions.map(({ file }) => file);
+    const there = guides.filter((page) => page.startsWith('docs/reasons/'));
+    const advice = [
+      ...wanted
+        .filter((page) => !there.includes(page))
+        .map((page) => `${page} is missing: run \`${run}\`, which begins it, then write it. ${how}`),
+      ...there
+        .filter((page) => !isReason(page.replace('docs/reasons/', '').replace('.md', '')))
+        .map((page) => `${page} is about a reason that is not in model/reason.ts: delete or rename it`),
+    ];
+    expect(advice).toEqual([]);
+  });
+
+  test.each(reasonRegions.filter(({ file }) => existsSync(join(root, file))))('$file', ({ file, name, draw }) => {
+    const [before, head, after] = split(text(file), name);
+    const advice = [
+      ...(head.trim() === draw() ? [] : [`its head is not what model/reason.ts says: run \`${run}\``]),
+      ...(before.startsWith(`# ${file.replace('docs/reasons/', '').replace('.md', '')}\n`)
+        ? []
+        : ['its title is not the reason']),
+      ...(after.includes('\n- **Where:** ') &&
+      after.includes('\n- **Meanwhile:** ') &&
+      /\]\((\.\.\/)?[\w-]+\.md/.test(after)
+        ? []
+        : [`write it below the generated head. ${how}`]),
+    ];
+    expect(advice).toEqual([]);
+  });
+
+  test('what they quote has been said by a simulated cluster', () => {
+    const folder = join(root, 'test/scenarios/golden');
+    const said = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
+    const quoted = guides.flatMap((page) =>
+      blocks(page, 'text golden').flatMap((block) =>
+        block
+          .trim()
+          .split('\n')
+          .map((line) => ({ page, line })),
+      ),
+    );
+    expect(quoted.length).toBeGreaterThan(30);
+    // Quote the new words of the story (`…` stands for anything), or leave the quotation out.
+    const unsaid = quoted.filter(({ line }) => {
+      const parts = line.split('…').map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+      return !said.some((story) => new RegExp(parts.join('.*')).test(story));
+    });
+    expect(unsaid).toEqual([]);
+  });
 });
 
 test('every field of a policy is named in docs/policy.md', () => {

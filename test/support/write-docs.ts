@@ -2,7 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { fieldsPage } from './fields-page.ts';
-import { reasonsPage } from './reasons-page.ts';
+import { isReason, reasons } from '../../reconciler/model/reason.ts';
+import { beginPages, reasonHead, reasonsPage } from './reasons-page.ts';
 import { verbsPage } from './verbs-page.ts';
 
 /** One generated part: it stands between `<!-- name: begin -->` and `<!-- name: end -->`. */
@@ -21,6 +22,11 @@ export const regions: readonly Region[] = [
   { file: 'docs/cli.md', name: 'verbs', draw: verbsPage },
 ];
 
+/** The head of the page of each reason. */
+export const reasonRegions: readonly Region[] = Object.keys(reasons)
+  .filter(isReason)
+  .map((code) => ({ file: `docs/reasons/${code}.md`, name: 'reason', draw: () => reasonHead(code) }));
+
 /** The page in three parts: before the region, in it, after it. */
 export function split(page: string, name: string): readonly [string, string, string] {
   const [begin, end] = [`<!-- ${name}: begin -->\n`, `<!-- ${name}: end -->`];
@@ -31,7 +37,8 @@ export function split(page: string, name: string): readonly [string, string, str
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const { file, name, draw } of regions) {
+  beginPages(Object.keys(reasons).filter(isReason));
+  for (const { file, name, draw } of [...regions, ...reasonRegions]) {
     const path = new URL(`../../${file}`, import.meta.url);
     const [before, , after] = split(readFileSync(path, 'utf8'), name);
     writeFileSync(path, `${before}\n${draw()}\n\n${after}`);
