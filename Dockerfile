@@ -7,6 +7,7 @@ RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
 COPY reconciler ./reconciler
 COPY schemas ./schemas
+COPY docs/reasons ./docs/reasons
 COPY test/support/build.ts ./test/support/build.ts
 RUN npm run build && npm prune --omit=dev
 
@@ -19,6 +20,7 @@ COPY --from=build /src/package.json ./
 COPY --from=build /src/node_modules ./node_modules
 COPY --from=build /src/dist ./dist
 COPY --from=build /src/schemas ./schemas
+COPY --from=build /src/docs ./docs
 USER 65532:65532
 ENTRYPOINT ["/nodejs/bin/node", "/app/dist/main.js"]
 CMD ["run"]

@@ -1,6 +1,7 @@
-// Files that come with the program: the schemas and the patch script, found beside the code in the checkout and in the package.
+// Files that come with the program: the schemas, the patch script and the pages about reasons, found beside the code in the checkout and in the package.
 import { readdirSync, readFileSync } from 'node:fs';
 import { AdapterError } from '../model/failure.ts';
+import type { Reason } from '../model/reason.ts';
 
 const schemaFiles = {
   Fleet: 'fleet',
@@ -52,6 +53,15 @@ export function readPatchScript(): string {
   }
   if (names.length === 0) throw incomplete('patch/');
   return names.map((name) => readAsset(new URL(name, patchFolder)).replace(/\n*$/, '\n')).join('');
+}
+
+/** The page about a reason (Markdown); undefined where the program was installed without its documentation. */
+export function readReasonPage(reason: Reason): string | undefined {
+  try {
+    return readFileSync(new URL(`docs/reasons/${reason}.md`, root), 'utf8');
+  } catch {
+    return undefined;
+  }
 }
 
 function readAsset(file: URL): string {

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { withoutSecrets } from '../adapters/log.ts';
 import { registerAccept } from './accept.ts';
 import { registerDemo } from './demo.ts';
+import { registerExplain } from './explain.ts';
 import { registerInit } from './init.ts';
 import { registerPlan } from './plan.ts';
 import { registerRequest } from './request.ts';
@@ -32,6 +33,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     registerRun,
     registerStatus,
     registerWhy,
+    registerExplain,
     registerScript,
     registerAccept,
     registerVerify,

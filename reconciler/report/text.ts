@@ -194,6 +194,7 @@ export function whyText(cluster: string, node: NodeStatus, observedCommit: strin
     ...line('next', node.next),
     ...line('when', node.at),
     ...line('you can', known?.wayOut),
+    ...line('more', known && `oakum explain ${node.reason}`),
     ...line('run', node.run),
     ...line('last patched', node.lastPatched ?? 'never, as far as Oakum knows'),
     ...line('version', node.patchedVersion),
