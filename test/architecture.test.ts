@@ -86,6 +86,7 @@ const matrix: Readonly<Record<string, { readonly may: readonly string[]; readonl
 const pureMayUse: Readonly<Record<string, readonly string[]>> = {
   'model/cron.ts': ['cron-parser'],
   'model/digest.ts': ['node:crypto'],
+  'model/result-log.ts': ['node:crypto', 'node:zlib'],
   'model/result-text.ts': ['node:zlib'],
   'desired/yaml.ts': ['yaml'],
   'desired/schema.ts': ['ajv', 'ajv/dist/2020.js'],

@@ -89,6 +89,13 @@ export const rights: readonly Right[] = [
     why: 'patch Jobs',
   },
   { apiGroup: '', resource: 'pods', verbs: ['list', 'watch'], namespace: jobNamespace, why: 'results of patch Jobs' },
+  {
+    apiGroup: '',
+    resource: 'pods/log',
+    verbs: ['get'],
+    namespace: jobNamespace,
+    why: 'lists of packages that are too long for the result of a Job',
+  },
   { apiGroup: 'batch', resource: 'cronjobs', verbs: ['get'], namespace: hookNamespace, why: 'hooks of policies' },
   {
     apiGroup: 'batch',

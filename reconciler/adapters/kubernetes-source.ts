@@ -5,10 +5,11 @@ import type { Clock, Log } from '../ports.ts';
 import { list } from './kubernetes-calls.ts';
 import type { KubeObject } from './kubernetes-calls.ts';
 import type { DrainViews } from './kubernetes-drain.ts';
+import type { LogViews } from './kubernetes-logs.ts';
 import type { Transport } from './kubernetes-transport.ts';
 
 /** How objects of the API become views; `observed/views.ts` has them. The adapter carries the objects and knows no meaning. */
-export interface Views<Facts extends JobIdentity, Pod extends PodIdentity> extends DrainViews {
+export interface Views<Facts extends JobIdentity, Pod extends PodIdentity> extends DrainViews, LogViews {
   nodeView(raw: unknown): NodeView;
   /** True when nothing that a plan could depend on has changed. */
   onlyHeartbeat(before: NodeView, after: NodeView): boolean;
@@ -34,10 +35,13 @@ export interface JobIdentity {
 /** As much of a Job's pod as the adapter itself must see. */
 export interface PodIdentity {
   readonly uid: string;
+  readonly name: string;
   /** UID of the Job. */
   readonly job: string;
   readonly waiting: boolean;
   readonly ended: boolean;
+  /** The termination message. */
+  readonly result: string | undefined;
 }
 
 export interface Complaint {

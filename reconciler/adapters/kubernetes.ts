@@ -8,6 +8,7 @@ import { act } from './kubernetes-actions.ts';
 import { readAttachments, readVirtualMachines } from './kubernetes-drain.ts';
 import { readApiServers, readMembers } from './kubernetes-etcd.ts';
 import { readHooks } from './kubernetes-hooks.ts';
+import { jobLogs, notYet } from './kubernetes-logs.ts';
 import { listing, queries } from './kubernetes-source.ts';
 import type { ClusterOptions, Complaint, JobIdentity, Look, PodIdentity } from './kubernetes-source.ts';
 import { watching } from './kubernetes-watching.ts';
@@ -29,6 +30,7 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
   const { transport } = source;
   const complaints = new Map<string, { subject: string; at: number; found: readonly Complaint[] }>();
   const finalPods = new Map<string, readonly Pod[]>();
+  const logs = jobLogs(transport, namespace, views);
   let uid: string | undefined;
   let apiServers: { readonly at: number; readonly found: readonly ApiServerView[] } | undefined;
 
@@ -69,12 +71,15 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
   const jobsOf = async (look: Look<Facts, Pod>): Promise<JobView[]> => {
     const jobs: JobView[] = [];
     for (const job of look.jobs) {
-      const pods = await podsOf(job, look.pods);
-      jobs.push(views.jobView(job, pods, await complaintsOf(job, pods, look.clockSkewMs ?? 0)));
+      const seen = await podsOf(job, look.pods);
+      const { pods, late } = job.end === undefined ? { pods: seen, late: false } : await logs.whole(job.uid, seen);
+      const view = views.jobView(job, pods, await complaintsOf(job, pods, look.clockSkewMs ?? 0));
+      jobs.push(late ? notYet(view) : view);
     }
     const present = new Set(look.jobs.map((job) => job.uid));
     for (const memory of [complaints, finalPods])
       for (const job of memory.keys()) if (!present.has(job)) memory.delete(job);
+    logs.forget(present);
     return jobs;
   };
 

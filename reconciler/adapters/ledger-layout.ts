@@ -30,8 +30,11 @@ export function ledgerNames(head: string): LedgerNames {
   };
 }
 
-/** Nodes in one shard. Two results of 4 KiB, packed as they came, and the rest are at most about 10 KB a node; a ConfigMap ends at 1 MiB. */
-export const nodesPerShard = 80;
+/**
+ * Nodes in one shard. Two lists of packages, each at most 16 KiB as packed base64 (model/result-log.ts), and the rest are at most about 35 KB
+ * a node; a ConfigMap ends at 1 MiB.
+ */
+export const nodesPerShard = 25;
 const historyPerShard = 400;
 
 /** Data key of the head: everything that is one of its kind. */

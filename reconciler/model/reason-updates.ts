@@ -10,9 +10,9 @@ export const updateReasons = {
   },
   PackageListUnknown: {
     about:
-      'The policy judges single packages (`updates.minAge`, `updates.lock`), and the list of the node does not fit into the result of its Job (about 200 packages do). Nothing is installed without knowing what.',
+      'The policy judges single packages (`updates.minAge`, `updates.lock`), and the list of the node is not known: it did not fit into the result of its Job (about 170 packages do), and the log of the Job could not be read, or names too many (about 1,000). Nothing is installed without knowing what.',
     wayOut:
-      'Bring the node up to date once under a policy without these fields, or split the work: commit requests under a policy whose `updates.include` names a part of the packages.',
+      'See whether Oakum may read logs in `os-patch` (`pods/log`). Else bring the node up to date once under a policy without these fields, or split the work: commit requests under a policy whose `updates.include` names a part of the packages.',
   },
   SlaExceeded: {
     about:

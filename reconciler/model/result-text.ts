@@ -89,12 +89,12 @@ const mostPackageBytes = 512 * 1024;
 function packages(value: Json | undefined): string[] | undefined {
   if (value === undefined) return undefined;
   const { enc, data } = value;
-  if (enc === 'plain') return words(data, 2000);
+  if (enc === 'plain') return list(data, 2000).map((line) => clean(line, 620));
   if (enc !== 'gz' || typeof data !== 'string') return undefined;
   try {
     const text = gunzipSync(Buffer.from(data, 'base64'), { maxOutputLength: mostPackageBytes }).toString('utf8');
     const lines = text.startsWith('[') ? list(JSON.parse(text), 2000) : text.split('\n').slice(0, 2000);
-    return lines.filter((line) => line !== '').map((line) => clean(line, 200));
+    return lines.filter((line) => line !== '').map((line) => clean(line, 620));
   } catch {
     return undefined;
   }

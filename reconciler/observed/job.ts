@@ -7,6 +7,7 @@ import type { Raw } from './raw.ts';
 /** What is kept of a Job's pod: small, since the pods of all nodes are held. */
 export interface JobPod {
   readonly uid: string;
+  readonly name: string;
   /** UID of the Job that it belongs to. */
   readonly job: string;
   readonly createdAt: number;
@@ -35,6 +36,7 @@ export function jobPod(raw: unknown): JobPod {
   const ended = container !== undefined && 'terminated' in fields(container, 'state');
   return {
     uid: text(metadata, 'uid'),
+    name: text(metadata, 'name'),
     job: text(items(raw, 'metadata', 'ownerReferences').find((owner) => owner['kind'] === 'Job') ?? {}, 'uid'),
     createdAt: instant(metadata, 'creationTimestamp') ?? 0,
     phase,

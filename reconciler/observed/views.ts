@@ -1,4 +1,5 @@
 // All views together, as the adapter that reads the cluster wants them.
+import { logLines, withLog } from '../model/result-log.ts';
 import { budgetView } from './budgets.ts';
 import { attachmentView, virtualMachineView } from './drain.ts';
 import { hookView } from './hooks.ts';
@@ -21,4 +22,6 @@ export const views = {
   jobPod,
   jobView,
   complaint,
+  logLines,
+  withLog,
 } as const;

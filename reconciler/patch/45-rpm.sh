@@ -125,7 +125,11 @@ rpm_boot_space() {
 rpm_classify() { # FILE
   rpm_where=$(sed -n "s/.*for repo '\([^']*\)'.*/repository \1/p; s/^Repository '\([^']*\)' is invalid.*/repository \1/p" "$1" | head -n 1)
   rpm_where=${rpm_where:-a repository}
-  rpm_text=$(grep -iE 'curl error|status code|error|fail|cannot|invalid' "$1" | head -n 1 | sed 's#//[^/@ ]*@#//#g' | cut -c 1-140)
+  # What the server answered says more than the headline that there were errors.
+  rpm_text=$({
+    grep -iE 'curl error|status code|response: ' "$1"
+    grep -iE 'error|fail|cannot|invalid' "$1"
+  } | head -n 1 | sed 's#//[^/@ ]*@#//#g; s/^[ -]*//' | cut -c 1-140)
   if grep -qiE 'no space left|more space needed|not enough .*space|disk requirements' "$1"; then
     RPM_CODE=DISK_FULL_VAR RPM_WORDS="no space left: $(grep -iE 'space' "$1" | head -n 1 | cut -c 1-120); make room and try again"
     if grep -qE 'needed on the /(usr|etc|opt)?( |$)' "$1"; then RPM_CODE=DISK_FULL_ROOT; fi

@@ -21,12 +21,16 @@ function read(call: Call): SimResponse {
   const { resource, namespace, name } = target;
   if (name === undefined) return answer(200, listObjects(world, call.snapshots, resource, namespace, query));
   const object = found(call);
-  if (target.subresource === 'log')
+  if (target.subresource === 'log') {
+    const whole = world.logs.get(`${namespace ?? ''}/${name}`) ?? '';
+    const most = Number(query.get('tailLines') ?? Infinity);
+    const lines = whole.split(/(?<=\n)/);
     return {
       status: 200,
       headers: { 'content-type': 'text/plain' },
-      body: world.logs.get(`${namespace ?? ''}/${name}`) ?? '',
+      body: lines.slice(Math.max(0, lines.length - most)).join(''),
     };
+  }
   if (target.subresource === 'scale') return answer(200, scaleOf(object));
   return answer(200, present(resource, object));
 }

@@ -234,10 +234,10 @@ export function ledgerContract(name: string, open: () => Promise<LedgerWorld>): 
       expect(written.join('')).not.toContain('"w2":');
     });
 
-    it('has room for a whole ConfigMap of nodes whose results name as many packages as a result can hold', async () => {
+    it('has room for a whole ConfigMap of nodes whose results name as many packages as are taken up', async () => {
       const namespace = await space();
-      // Names and versions that compress no better than real ones: this list is what just fits into the 4,096 bytes of a result.
-      const packages = Array.from({ length: 170 }, (_, index) => {
+      // Names and versions of pure chance, which compress much worse than real ones: 12 KiB are taken up (model/result-log.ts).
+      const packages = Array.from({ length: 755 }, (_, index) => {
         const mark = digest(String(index), 12);
         return `lib${mark}-${String(index)} 1.${mark.slice(0, 3)}-2+deb12u1 1.${mark.slice(0, 3)}-2+deb12u7`;
       });
@@ -250,6 +250,8 @@ export function ledgerContract(name: string, open: () => Promise<LedgerWorld>): 
         }),
       );
       expect(result?.packages).toEqual(packages);
+      const bytes = gzipSync(packages.join('\n'), { level: 9 }).length;
+      expect([bytes > 12_000, bytes <= 12_288]).toEqual([true, true]);
       const names = Array.from({ length: nodesPerShard }, (_, index) => `worker-${String(index)}`);
       const records = names.map((each) => node(each, 'Patched', { download: result, patch: result }));
       const full = fresh({ runs: { r: run('r', 'eeeeeeeeee', records) } });
