@@ -19,8 +19,10 @@ import { openMetrics } from '../reconciler/adapters/metrics.ts';
 import { createDesire } from '../reconciler/desired/desired.ts';
 import type { InputFile } from '../reconciler/desired/read-file.ts';
 import type { Desired } from '../reconciler/model/desired.ts';
+import * as names from '../reconciler/model/names.ts';
 import { isReason } from '../reconciler/model/reason.ts';
 import { unsupported } from '../reconciler/plan/gates.ts';
+import { complianceTable } from '../reconciler/report/compliance.ts';
 import { fieldsOf } from './support/fields-page.ts';
 import { reasonRegions, regions, split } from './support/write-docs.ts';
 
@@ -172,6 +174,29 @@ spec:
   const fields = policy ? unsupported(policy) : [];
   expect(fields.length).toBeGreaterThan(0);
   expect(fields.filter((field) => !section.includes(`\`${field}\``))).toEqual([]);
+});
+
+test('docs/README.md lists every page', () => {
+  const index = text('docs/README.md');
+  const listed = guides.filter((page) => /^docs\/[^/]+\.md$/.test(page) && page !== 'docs/README.md');
+  expect(listed.length).toBeGreaterThan(20);
+  expect(listed.filter((page) => !index.includes(`](${page.slice('docs/'.length)})`))).toEqual([]);
+});
+
+test('docs/nodes.md names every label, annotation and taint', () => {
+  const page = text('docs/nodes.md');
+  const marks = Object.values<unknown>(names).filter(
+    (name): name is string =>
+      typeof name === 'string' && name.startsWith(`${names.domain}/`) && name !== names.apiVersion,
+  );
+  expect(marks.length).toBeGreaterThan(15);
+  expect(marks.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+});
+
+test('docs/status.md names every column of compliance.csv', () => {
+  const columns = complianceTable([]).trim().split(',');
+  const section = /^## For auditors\n([\s\S]*?)^## /m.exec(text('docs/status.md'))?.[1] ?? '';
+  expect(columns.filter((column) => !section.includes(`\`${column}\``))).toEqual([]);
 });
 
 test('docs/install.md names every value of the chart', () => {
