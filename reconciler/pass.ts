@@ -24,6 +24,9 @@ const acceptedMs = 15_000;
 /** What the API server understood and refused is asked again no sooner than this. */
 const refusedMs = 30_000;
 
+/** A person may end these by writing the ledger. */
+const endedByPerson: readonly Hold['reason'][] = ['LedgerLost', 'HistoryRewritten', 'UnsignedCommit'];
+
 /** Nodes whose pods a preview looks at. */
 const previewedNodes = 50;
 
@@ -171,8 +174,8 @@ export class ClusterLoop {
       this.handOver(plan.handOver.identity);
       waits.push(now + standbyMs);
     }
-    if (plan.holds.some(({ reason }) => reason === 'LedgerLost' || reason === 'HistoryRewritten')) {
-      // A person ends these by writing the ledger, which nobody watches.
+    if (plan.holds.some(({ reason }) => endedByPerson.includes(reason))) {
+      // Nobody watches the ledger.
       this.forget();
       waits.push(now + acceptedMs);
     }

@@ -22,6 +22,16 @@ const nothingYet: Source = {
 };
 
 /**
+ * Why a tip may not be gone by (its signatures), a sentence; undefined: it may. `after` is the commit accepted last, from which on all must be good; `keysAt` is the commit
+ * whose keys count. Throws AdapterError when it cannot be found out.
+ */
+export type Proof = (line: {
+  readonly tip: string;
+  readonly after: string | undefined;
+  readonly keysAt: string;
+}) => Promise<string | undefined>;
+
+/**
  * Reads the config repository: sync, then files → Desired. A failure keeps what was read before and says so as a Hold. Each cluster has a
  * Source of its own, because each has accepted a commit of its own: a tip that does not descend from it holds this cluster, and the others
  * go on.
@@ -35,11 +45,13 @@ export class ConfigSource {
   private readonly git: Pick<Git, 'sync'>;
   private readonly desire: (snapshot: ConfigSnapshot) => Desired;
   private readonly log: Log;
+  private readonly proof: Proof | undefined;
 
-  constructor(git: Pick<Git, 'sync'>, desire: (snapshot: ConfigSnapshot) => Desired, log: Log) {
+  constructor(git: Pick<Git, 'sync'>, desire: (snapshot: ConfigSnapshot) => Desired, log: Log, proof?: Proof) {
     this.git = git;
     this.desire = desire;
     this.log = log;
+    this.proof = proof;
   }
 
   current(cluster: string): Source {
@@ -115,8 +127,13 @@ export class ConfigSource {
     const result = await sync(after);
     switch (result.kind) {
       case 'unchanged':
-      case 'changed':
-        return this.read(result);
+      case 'changed': {
+        // Read in any case: what is read next is the difference to it.
+        const read = this.read(result);
+        const tip = result.snapshot.commit;
+        const message = await this.proof?.({ tip, after, keysAt: after ?? tip });
+        return message === undefined ? read : { reason: 'UnsignedCommit', message };
+      }
       case 'empty':
         return { reason: 'GitUnavailable', message: result.message };
       case 'rewritten':
@@ -146,6 +163,8 @@ export class ConfigSource {
     const { desired } = this.read(there);
     // Between the two looks the branch may have moved once more.
     if (desired?.rewrite?.oid !== rewrite.oid) return { reason, message };
+    const unsigned = await this.proof?.({ tip: desired.commit, after: rewrite.to, keysAt: after });
+    if (unsigned !== undefined) return { reason, message: `${message} ${rewrite.file}: ${unsigned}` };
     return { reason, message, rewritten: desired };
   }
 

@@ -197,6 +197,33 @@ it('reads nothing while no ledger can be read: a rewritten history would pass fo
   expect(repository.asked).toEqual([]);
 });
 
+it('goes by no commit that is not proven, by the keys of the one accepted last, and reads on from it all the same', async () => {
+  const repository = aRepository({ second: 'first', third: 'second' }, 'first');
+  const asked: string[] = [];
+  const read: string[] = [];
+  const source = new ConfigSource(
+    repository,
+    (snapshot) => (read.push(snapshot.commit), desire(snapshot)),
+    silent,
+    async ({ tip, after, keysAt }) => {
+      asked.push(`${after ?? 'nothing'}..${tip} by ${keysAt}`);
+      return tip === 'second' ? 'second is not signed' : undefined;
+    },
+  );
+  await source.pull(accepted({ east: undefined }));
+  repository.tip = 'second';
+  await source.pull(accepted({ east: 'first' }));
+  expect(source.current('east')).toMatchObject({
+    commit: 'first',
+    hold: { reason: 'UnsignedCommit', message: 'second is not signed' },
+  });
+  repository.tip = 'third';
+  await source.pull(accepted({ east: 'first' }));
+  expect(at(source, 'east')).toBe('third, goes on');
+  expect(asked).toEqual(['nothing..first by first', 'first..second by first', 'first..third by first']);
+  expect(read).toEqual(['first', 'second', 'third']);
+});
+
 describe('a rewritten branch that says of itself that it is meant', () => {
   const word = (from: readonly string[], to: string): Rewrite => ({
     file: 'accept-rewrite.yaml',

@@ -1,6 +1,7 @@
 // What is said between the thread that works on Git and the one that asks.
 import type { SentFailure } from './git-failure.ts';
 import type { BranchTip, PathEvidence } from './git-evidence.ts';
+import type { CommitLine } from './git-line.ts';
 import type { Reading } from './git-reading.ts';
 import type { CommitFiles, ReviewProposal } from './git-review.ts';
 
@@ -18,6 +19,7 @@ export type Call =
   | { readonly kind: 'propose'; readonly proposal: ReviewProposal }
   | { readonly kind: 'withdraw'; readonly branch: string }
   | { readonly kind: 'evidence'; readonly path: string }
+  | { readonly kind: 'line'; readonly tip: string; readonly after: string | undefined }
   | { readonly kind: 'blobsAt'; readonly commits: readonly string[]; readonly paths: readonly string[] }
   | { readonly kind: 'branches'; readonly prefix: string }
   | { readonly kind: 'close' };
@@ -48,6 +50,7 @@ export interface Answer {
     | { readonly kind: 'readAt'; readonly files: CommitFiles }
     | { readonly kind: 'withdraw' }
     | { readonly kind: 'evidence'; readonly evidence: PathEvidence }
+    | { readonly kind: 'line'; readonly line: CommitLine }
     | { readonly kind: 'blobsAt'; readonly blobs: Readonly<Record<string, readonly (string | undefined)[]>> }
     | { readonly kind: 'branches'; readonly branches: readonly BranchTip[] }
     | { readonly kind: 'close' };

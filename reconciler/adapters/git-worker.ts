@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { openEvidence } from './git-evidence.ts';
 import { stopped, toSent } from './git-failure.ts';
 import { openHttpTransport, type GitTransport, type Scope } from './git-http.ts';
+import { openLine } from './git-line.ts';
 import { lockCache, type CacheLock } from './git-lock.ts';
 import type { Answer, Call, Question } from './git-messages.ts';
 import type { GitAuth, WorkerOptions } from './git-options.ts';
@@ -71,6 +72,7 @@ const review = openReview(
 );
 
 const evidence = openEvidence(reviewStore, configTransport, options.branch);
+const line = openLine(reviewStore, configTransport, options.branch);
 
 /** Takes the folder, as soon as no other process has it, and clears out folders of addresses that are not asked for any more. */
 function takeFolder(): void {
@@ -107,6 +109,8 @@ async function work(call: Call): Promise<NonNullable<Answer['result']>> {
       return { kind: 'withdraw' };
     case 'evidence':
       return { kind: 'evidence', evidence: await evidence.read(call.path) };
+    case 'line':
+      return { kind: 'line', line: await line.read(call.tip, call.after) };
     case 'blobsAt':
       return { kind: 'blobsAt', blobs: await evidence.blobsAt(call.commits, call.paths) };
     case 'branches':

@@ -5,6 +5,7 @@ import { AdapterError } from '../model/failure.ts';
 import type { ConfigFile, ConfigSnapshot, Git, ReviewGit, SyncResult } from '../ports.ts';
 import type { BranchTip, PathEvidence } from './git-evidence.ts';
 import { fromSent, publicUrl } from './git-failure.ts';
+import type { CommitLine } from './git-line.ts';
 import type { Answer, Call, Question } from './git-messages.ts';
 import { completeOptions, type GitOptions } from './git-options.ts';
 import type { Reading } from './git-reading.ts';
@@ -22,6 +23,8 @@ const keptCommits = 16;
 export interface GitHistory {
   /** Who brought a path to the branch as it is there now, with the approval files of its cluster. */
   evidence(path: string, signal?: AbortSignal): Promise<PathEvidence>;
+  /** The commits of the config branch itself since `after`, the tip first; undefined: `after` is not on its line of first parents. */
+  line(tip: string, after: string | undefined, signal?: AbortSignal): Promise<CommitLine>;
   /** Object ids of paths in commits that an evidence named. */
   blobsAt(
     commits: readonly string[],
@@ -238,6 +241,11 @@ export function openGit(options: GitOptions): Git & ReviewGit & GitHistory {
       const result = await ask({ kind: 'evidence', path }, signal);
       if (result.kind !== 'evidence') throw lostPlace();
       return result.evidence;
+    },
+    async line(tip, after, signal) {
+      const result = await ask({ kind: 'line', tip, after }, signal);
+      if (result.kind !== 'line') throw lostPlace();
+      return result.line;
     },
     async blobsAt(commits, paths, signal) {
       const result = await ask({ kind: 'blobsAt', commits, paths }, signal);

@@ -94,7 +94,7 @@ export function addForgeFlags(command: Command): Command {
     .addOption(
       new Option(
         '--signers <dir>',
-        'with --forge git: folder with allowed_signers and *.asc; then these keys count, and none of the repository',
+        'with --forge git or --require-signed-commits: folder with allowed_signers and *.asc; then these keys count, and none of the repository',
       ).env('OAKUM_SIGNERS'),
     )
     .addOption(
@@ -150,8 +150,9 @@ function openPlain(
  */
 export function openForgeFrom(flags: ForgeFlags & GitFlags, git: PlainGitSeat['git'], log: Log): OpenForge | undefined {
   const { forge: kind } = flags;
-  if (kind !== 'git' && (flags.signers !== undefined || flags.trustBranch === true))
-    throw new UsageError('--signers and --trust-branch belong to --forge git');
+  if (kind !== 'git' && flags.trustBranch === true) throw new UsageError('--trust-branch belongs to --forge git');
+  if (kind !== 'git' && flags.signers !== undefined && flags.requireSignedCommits !== true)
+    throw new UsageError('--signers belongs to --forge git and --require-signed-commits');
   if (kind === 'none') return undefined;
   if (flags.branch === undefined)
     throw new UsageError('--forge needs --branch: the branch whose pull requests count must be named');

@@ -16,7 +16,9 @@ import { openLedger } from '../adapters/ledger.ts';
 import { ownerPaths } from '../model/code-owners.ts';
 import { createDesire } from '../desired/desired.ts';
 import { ClusterLoop } from '../pass.ts';
-import { ConfigSource } from '../source.ts';
+import { ConfigSource, type Proof } from '../source.ts';
+import { deployedSigners } from './accepted-signers.ts';
+import { signedOnly } from './signed-source.ts';
 import { views } from '../observed/views.ts';
 import type { Cluster, Git, Lease, Log, ReviewGit } from '../ports.ts';
 import type { PlanSettings } from '../plan/input.ts';
@@ -74,7 +76,7 @@ export function openParts(options: PartsOptions): Parts {
   const names = connections.map(({ name }) => name);
   const git = openGitFrom(flags, log, wantedPaths(names));
   const schemas = readSchemas();
-  const source = new ConfigSource(git, createDesire(schemas), log);
+  const source = new ConfigSource(git, createDesire(schemas), log, proofFrom(flags, git));
   const forge = openForgeFrom(flags, git, log);
   const standard = {
     ...planSettings(flags, readPatchScript()),
@@ -130,6 +132,13 @@ export function openParts(options: PartsOptions): Parts {
       await git.close();
     },
   };
+}
+
+/** The check of signatures, where the deployment demands them. */
+function proofFrom(flags: GitFlags & ForgeFlags, git: ReviewGit & GitHistory): Proof | undefined {
+  if (flags.requireSignedCommits !== true) return undefined;
+  const deployed = flags.signers === undefined ? undefined : deployedSigners('signers', flags.signers);
+  return signedOnly(git, deployed, realClock);
 }
 
 /** The config repository of the flags. `wanted` limits what is read; everything for commands that look at the whole. */

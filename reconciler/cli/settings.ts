@@ -25,6 +25,7 @@ export interface GitFlags {
   readonly gitKnownHostsFile?: string;
   readonly gitCaFile?: string;
   readonly gitSecretDir?: string;
+  readonly requireSignedCommits?: boolean;
 }
 
 /** Adds the flags of the config repository; each can be given as an environment variable. */
@@ -78,6 +79,12 @@ export function addGitFlags(command: Command): Command {
         '--git-secret-dir <dir>',
         'folder with any of token, username, ssh-privatekey, known_hosts, ca.crt (a mounted Secret); single flags win',
       ).env('OAKUM_GIT_SECRET_DIR'),
+    )
+    .addOption(
+      new Option(
+        '--require-signed-commits',
+        'go by no commit that is not signed (SSH or OpenPGP) by a key of signers/ in the commit accepted last, or of --signers',
+      ).env('OAKUM_REQUIRE_SIGNED_COMMITS'),
     );
 }
 

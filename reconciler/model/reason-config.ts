@@ -19,6 +19,12 @@ export const configReasons = {
     wayOut:
       'Put the branch back, or accept the new history: with a reviewed `accept-rewrite.yaml` or with `oakum accept-rewrite OLD NEW`.',
   },
+  UnsignedCommit: {
+    about:
+      'The deployment demands signed commits (`--require-signed-commits`), and a commit since the one accepted last is not signed by a key of that one (or of the deployment).',
+    wayOut:
+      'The message names the commit. Take it back and commit it signed, or accept the tip with `oakum accept-rewrite OLD NEW`.',
+  },
   HistoryUnknown: {
     about:
       'The history between the commit accepted last and the tip could not be fetched, so a rewrite cannot be ruled out.',

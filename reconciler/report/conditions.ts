@@ -24,6 +24,7 @@ const faults: readonly Reason[] = [
   'NoPolicy',
   'HistoryRewritten',
   'HistoryUnknown',
+  'UnsignedCommit',
   'GitUnavailable',
   'LedgerLost',
   'UnsupportedPlatform',
