@@ -4,6 +4,7 @@ import type { Change, PullRequest } from '../model/approval.ts';
 import type { Forge } from '../ports.ts';
 import { contributorsOf } from './forge-contributors.ts';
 import { notUnderstood } from './forge-failure.ts';
+import { openGithubAuthors } from './forge-github-authors.ts';
 import { openGithubChecks } from './forge-github-checks.ts';
 import { everyPage, openGithubClient, pageSize, projectOf, type GithubClient } from './forge-github-client.ts';
 import { accountOfEmail, commitOf, pullOf, reviewOf, type GithubPull } from './forge-github-reading.ts';
@@ -33,6 +34,7 @@ function openReading(options: ForgeOptions, client: GithubClient): Reading {
   const project = projectOf(options);
   const { branch } = options;
   const host = hostOf(options.api);
+  const authors = openGithubAuthors(project, () => options.clock.now());
 
   /** A team's members; undefined when it is gone or may not be read. */
   async function members(name: string, signal: AbortSignal | undefined): Promise<readonly string[] | undefined> {
@@ -143,11 +145,12 @@ function openReading(options: ForgeOptions, client: GithubClient): Reading {
             );
           if (raw.commits < commits.length || (raw.commits > commits.length && commits.length < mostCommits))
             throw notUnderstood(call, `${raw.commits} commits are announced and ${commits.length} came`);
+          const claimed = await authors.of(commits, octokit, request, call);
           return {
             pull,
             contributors: contributorsOf(
               commits.map((one) => commitOf(one, call)),
-              (email) => accountOfEmail(email, host),
+              (email) => claimed.get(email) ?? accountOfEmail(email, host),
             ),
             reviews: reviews.flatMap((one) => reviewOf(one, host, call) ?? []),
             doubts: [

@@ -213,6 +213,32 @@ describe('a request', () => {
     expect(oakum.runs()).toMatchObject([{ state: 'Succeeded', approval: { path: file } }]);
   });
 
+  const before = {
+    nothing: async () => undefined,
+    'a change of another file': async () => {
+      await forge.commit('main', { 'docs/notes.md': 'nothing of ours\n' }, { by: mallory });
+    },
+    'a change of another line of the same file': async () => {
+      await forge.commit('main', { [policyFile]: policy('# somebody else was here\n') }, { by: mallory });
+    },
+  };
+  describe.each<Style>(['merge', 'squash', 'rebase'])('merged by %s', (style) => {
+    it.each(Object.entries(before))('after %s runs only if it is what was reviewed', async (what, happens) => {
+      const reviewed = { [file]: request('now'), [policyFile]: `# reviewed\n${policy()}` };
+      const number = await pullWith('ask', reviewed, mallory);
+      await forge.review(number, alice, 'Approved');
+      await happens();
+      await forge.merge(number, founder, style);
+      const same =
+        (await forge.git('rev-parse', `main:${policyFile}`)) === (await forge.git('rev-parse', `ask:${policyFile}`));
+      expect(same).toBe(what !== 'a change of another line of the same file');
+      await oakum.pass(same ? 3 * hour : minute, () => oakum.runs()[0]?.state === 'Succeeded');
+      expect(oakum.ledger()?.requests['now']?.reason).toBe(same ? 'Completed' : 'ApprovalOutdated');
+      expect(oakum.jobs() > 0).toBe(same);
+      if (same) expect(oakum.runs()).toMatchObject([{ state: 'Succeeded', approval: { number } }]);
+    });
+  });
+
   it.each([
     ['pushed past the pull requests', () => forge.commit('main', { [file]: request('now') }, { by: mallory })],
     [

@@ -1,4 +1,5 @@
 // A false forge, one of its faces and the adapter that speaks to it, as a world for the suite of forges.
+import type { ForgeTimeouts } from '../../reconciler/adapters/forge-options.ts';
 import type { Forge, Log } from '../../reconciler/ports.ts';
 import { FakeForge, type Account } from '../support/fake-forge.ts';
 import { startForgeServer, type Face, type Passed } from '../support/fake-forge-server.ts';
@@ -27,6 +28,7 @@ export interface FakeWorldOptions {
     readonly project: string;
     readonly forge: FakeForge;
     readonly log: Log;
+    readonly timeouts: ForgeTimeouts;
   }) => Forge;
   /** Looks at every answer that has passed, when the world ends. */
   readonly check?: (passed: readonly Passed[]) => void;
@@ -37,6 +39,10 @@ export interface FakeWorldOptions {
   /** Other secrets than the tokens of accounts. */
   readonly secrets?: readonly string[];
 }
+
+/** A busy machine must not make a forge seem lost. */
+const patient: ForgeTimeouts = { requestMs: 20_000, callMs: 60_000, retryMs: 5 };
+const hasty: ForgeTimeouts = { requestMs: 600, callMs: 2_500, retryMs: 5 };
 
 const personOf = ({ id, login, email }: Account): Person => ({ id: String(id), name: login, email });
 
@@ -58,7 +64,10 @@ export async function startFakeWorld(options: FakeWorldOptions): Promise<ForgeWo
     ...fakeAbilities,
     fake,
     forks: true,
-    open: () => options.open({ api: server.url, project: `${fake.owner}/${fake.name}`, forge: fake, log }),
+    open: (how) => {
+      const timeouts = how === 'hasty' ? hasty : patient;
+      return options.open({ api: server.url, project: `${fake.owner}/${fake.name}`, forge: fake, log, timeouts });
+    },
     logged: () => written.join('\n'),
     secrets: [fake.oakum.token, ...(options.secrets ?? [])],
     oakum: personOf(fake.oakum),

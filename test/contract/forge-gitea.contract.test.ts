@@ -28,7 +28,7 @@ describeForge('Gitea', abilities, () =>
       return answer;
     },
     prefix: '/api/v1',
-    open: ({ api, project, forge, log }) =>
+    open: ({ api, project, forge, log, timeouts }) =>
       openGitea({
         api,
         project,
@@ -36,7 +36,7 @@ describeForge('Gitea', abilities, () =>
         credentials: { kind: 'token', token: { value: forge.oakum.token } },
         log,
         clock: { now: () => Date.now() },
-        timeouts: { requestMs: 600, callMs: 2_500, retryMs: 5 },
+        timeouts,
       }),
   }),
 );

@@ -153,6 +153,33 @@ it('knows the account behind an address that GitHub gave out', async () => {
   expect(reviews[0]?.emails).toContain(coAuthor?.email);
 });
 
+it('knows whose the addresses of co-authors are, asks once, and lives without when it may not ask', async () => {
+  const branch = `change-${++serial}`;
+  const words = { by: alice, coAuthors: [{ name: 'B', email: bob.email.toUpperCase() }] };
+  await fake.commit(branch, { [`clusters/c${serial}/policy.yaml`]: 'new\n' }, words);
+  const { number } = await fake.open({ by: alice, branch });
+  const asked = (): number => server.passed.filter((one) => one.path.endsWith('/graphql')).length;
+  const coAuthor = async (forge: OpenForge): Promise<string | undefined> =>
+    (await forge.change(number, [])).contributors.find(({ role }) => role === 'co-author')?.account?.id;
+  const before = asked();
+  const forge = open();
+  expect(await coAuthor(forge)).toBe(String(bob.id));
+  expect(await coAuthor(forge)).toBe(String(bob.id));
+  expect(asked()).toBe(before + 1);
+  const says = (type: string, headers: Record<string, string> = {}): void => {
+    const body = { data: { repository: null }, errors: [{ type, message: 'no' }] };
+    server.fault = ({ path: at }) => (at.endsWith('/graphql') ? { status: 200, headers, body } : undefined);
+  };
+  says('FORBIDDEN');
+  expect(await coAuthor(open())).toBeUndefined();
+  says('RATE_LIMITED', { 'x-ratelimit-remaining': '0', 'retry-after': '9' });
+  expect(await failure(open().change(number, []))).toMatchObject({ code: 'ForgeRateLimited', retryAfterMs: 9_000 });
+  says('SOMETHING_ELSE');
+  expect((await failure(open().change(number, []))).code).toBe('ForgeNotUnderstood');
+  server.fault = ({ path: at }) => (at.endsWith('/graphql') ? { status: 200, body: { data: {} } } : undefined);
+  expect((await failure(open().change(number, []))).code).toBe('ForgeNotUnderstood');
+});
+
 it('takes the pull request that was merged first when a commit is in several', async () => {
   const first = await change();
   const second = await fake

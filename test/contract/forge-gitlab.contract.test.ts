@@ -27,7 +27,7 @@ async function startGitlab(): Promise<
   const world = await startFakeWorld({
     face: gitlabFace(quirks),
     prefix: '/api/v4',
-    open: ({ api, project, forge, log }) =>
+    open: ({ api, project, forge, log, timeouts }) =>
       openGitlab({
         api,
         project,
@@ -35,7 +35,7 @@ async function startGitlab(): Promise<
         credentials: { kind: 'token', token: { value: forge.oakum.token } },
         log,
         clock: { now: () => Date.now() },
-        timeouts: { requestMs: 600, callMs: 2_500, retryMs: 5 },
+        timeouts,
       }),
   });
   const { fake } = world;

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Change } from '../../reconciler/model/approval.ts';
 import { AdapterError, type Problem } from '../../reconciler/model/failure.ts';
 import type { Forge } from '../../reconciler/ports.ts';
+import { describeAttacks } from './forge-attacks.ts';
 import type { ForgeFault, ForgeRequest } from '../support/fake-forge-server.ts';
 
 /** A person (or a program) with an account. */
@@ -57,8 +58,8 @@ export interface WorldAbilities {
 
 /** One forge with one repository, and everybody around it. Commits are made with real git. */
 export interface ForgeWorld extends WorldAbilities {
-  /** Opens an Oakum's view of it. Every call opens another one. */
-  open(): Forge;
+  /** Opens an Oakum's view of it. Every call opens another one; a hasty one waits for half a second only. */
+  open(how?: 'hasty'): Forge;
   /** Everything that was logged by what {@link open} has opened. */
   logged(): string;
   /** Values that must be seen nowhere. */
@@ -114,6 +115,7 @@ export function describeForge(name: string, abilities: WorldAbilities, makeWorld
     let forge: Forge;
     let alice: Person;
     let bob: Person;
+    let merger: Person;
     let serial = 0;
     /** A name that no other test has. */
     const fresh = (word: string): string => `${word}-${++serial}`;
@@ -128,6 +130,7 @@ export function describeForge(name: string, abilities: WorldAbilities, makeWorld
       world = await makeWorld();
       alice = await world.person('alice');
       bob = await world.person('bob');
+      merger = await world.person('merger');
     }, 120_000);
     afterAll(async () => {
       await world.end();
@@ -370,6 +373,14 @@ export function describeForge(name: string, abilities: WorldAbilities, makeWorld
             world.smallPages?.(100);
           }
         });
+    });
+
+    describeAttacks({
+      abilities,
+      world: () => world,
+      forge: () => forge,
+      people: () => ({ alice, bob, merger }),
+      fresh,
     });
 
     describe('teams', () => {
@@ -817,7 +828,7 @@ export function describeForge(name: string, abilities: WorldAbilities, makeWorld
           const { number } = await change();
           reading(/./, { delayMs: 3_000 });
           const began = performance.now();
-          expect((await failing(world.open().change(number, []))).code).toBe('ForgeTimeout');
+          expect((await failing(world.open('hasty').change(number, []))).code).toBe('ForgeTimeout');
           expect(performance.now() - began).toBeLessThan(2_900);
         });
 

@@ -8,7 +8,7 @@ import type { Account, FakeForge } from './fake-forge.ts';
 /** One request, understood. */
 export interface ForgeRequest {
   readonly method: string;
-  /** Decoded. */
+  /** Decoded, without the prefix of the API; whole where it lies outside of that. */
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: http.IncomingHttpHeaders;
@@ -109,7 +109,7 @@ export async function startForgeServer(forge: FakeForge, face: Face, prefix: str
     const token = (authorization ?? '').replace(/^(bearer|token|basic)\s+/i, '');
     const request: ForgeRequest = {
       method: incoming.method ?? 'GET',
-      path: decodeURIComponent(url.pathname.slice(prefix.length)),
+      path: decodeURIComponent(url.pathname.startsWith(prefix) ? url.pathname.slice(prefix.length) : url.pathname),
       query: url.searchParams,
       headers: incoming.headers,
       body: await readBody(incoming),

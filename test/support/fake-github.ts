@@ -344,6 +344,8 @@ export const githubFace: Face = async (request, forge) => {
     return viewer.bot
       ? refusal(403, 'Resource not accessible by integration')
       : { status: 200, body: ownAccount(viewer, root) };
+  // Enterprise Server has it beside the REST API, github.com below the same root.
+  if (method === 'POST' && (path === '/graphql' || path === '/api/graphql')) return authorsOf(request, forge);
   const team = /^\/orgs\/([^/]+)\/teams\/([^/]+)\/members$/.exec(path);
   if (team) return members(`${team[1] ?? ''}/${team[2] ?? ''}`, request, forge);
   if (!path.startsWith(`${home}/`)) return notFound;
@@ -418,6 +420,33 @@ function installation(root: string, forge: FakeForge): Record<string, unknown> {
     suspended_by: null,
     suspended_at: null,
   };
+}
+
+/** The one question of GraphQL that is understood: who wrote these commits, `Commit.authors` of docs.github.com. */
+async function authorsOf(request: ForgeRequest, forge: FakeForge): Promise<ForgeAnswer> {
+  const query = word(request.body['query']);
+  const asked = [
+    ...query.matchAll(
+      /(c\d+): object\(oid: "([0-9a-f]{40})"\) \{ \.\.\. on Commit \{ authors\(first: 100\) \{ nodes \{ email user \{ databaseId login \} \} \} \} \}/g,
+    ),
+  ];
+  const rest = asked.reduce((left, [whole]) => left.replace(whole, ''), query).replace(/\s+/g, ' ');
+  if (rest !== 'query ($owner: String!, $repo: String!) { repository(owner: $owner, name: $repo) { } }')
+    return { status: 200, body: { errors: [{ type: 'undefinedField', message: `not understood: ${rest}` }] } };
+  const repository: Record<string, unknown> = {};
+  for (const [, alias = '', sha = ''] of asked) {
+    const [commit] = (await forge.tip(sha)) === undefined ? [] : await forge.log('-1', sha);
+    const emails = [
+      commit?.author.email ?? '',
+      ...[...(commit?.message ?? '').matchAll(/^Co-authored-by: [^<]*<([^>]+)>$/gim)].map(([, email = '']) => email),
+    ];
+    const nodes = emails.map((email) => {
+      const account = forge.byEmail(email);
+      return { email, user: account === undefined ? null : { databaseId: account.id, login: account.login } };
+    });
+    repository[alias] = commit === undefined ? null : { authors: { nodes } };
+  }
+  return { status: 200, body: { data: { repository } } };
 }
 
 function members(name: string, request: ForgeRequest, forge: FakeForge): ForgeAnswer {
