@@ -101,6 +101,8 @@ export class ClusterLoop {
   /** Forgets what was read, so that the next pass reads the ledger again. */
   forget(): void {
     this.loaded = false;
+    // The ledger and the identity of the cluster go together: behind the address may be another one by now.
+    this.uid = undefined;
   }
 
   /** Notes in the ledger that these runs have their archive on the status branch. */
@@ -164,8 +166,7 @@ export class ClusterLoop {
     await this.load();
     const input = await this.input(source, now);
     const plan = planCluster(input);
-    if (plan.ledger !== this.document && plan.holds[0]?.reason !== 'LedgerLost')
-      await this.save(this.document, plan.ledger);
+    if (plan.ledger !== this.document && !isStrange(plan)) await this.save(this.document, plan.ledger);
     const outcomes = await execute(plan.actions, this.seat.cluster, this.seat.lease);
     this.answers = rememberAnswers(this.answers, outcomes, now);
     this.tell(outcomes);
@@ -174,7 +175,7 @@ export class ClusterLoop {
       this.handOver(plan.handOver.identity);
       waits.push(now + standbyMs);
     }
-    if (plan.holds.some(({ reason }) => endedByPerson.includes(reason))) {
+    if (isStrange(plan) || plan.holds.some(({ reason }) => endedByPerson.includes(reason))) {
       // Nobody watches the ledger.
       this.forget();
       waits.push(now + acceptedMs);
@@ -279,6 +280,11 @@ function rewrittenFor(name: string, { rewritten }: Source): RewrittenBranch | un
   if (!rewritten || !rewrite) return undefined;
   const { commit, committedAt, fleet, clusters } = rewritten;
   return { commit, committedAt, fleet, desired: clusters.get(name), rewrite };
+}
+
+/** The ledger is not that of this cluster, or the cluster not that of this folder: nothing may be written. */
+function isStrange({ holds }: Plan): boolean {
+  return holds[0]?.reason === 'LedgerLost' || holds[0]?.reason === 'WrongCluster';
 }
 
 /** After how many milliseconds this outcome wants another pass; infinite: when the world has changed. */

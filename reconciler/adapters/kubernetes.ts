@@ -31,7 +31,6 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
   const complaints = new Map<string, { subject: string; at: number; found: readonly Complaint[] }>();
   const finalPods = new Map<string, readonly Pod[]>();
   const logs = jobLogs(transport, namespace, views);
-  let uid: string | undefined;
   let apiServers: { readonly at: number; readonly found: readonly ApiServerView[] } | undefined;
 
   /**
@@ -123,9 +122,8 @@ export function openCluster<Facts extends JobIdentity, Pod extends PodIdentity>(
 
   return {
     identity: async () => {
-      if (uid !== undefined) return uid;
       const kubeSystem = await read(transport, '/api/v1/namespaces/kube-system');
-      uid = kubeSystem?.metadata.uid;
+      const uid = kubeSystem?.metadata.uid;
       if (uid === undefined)
         throw new AdapterError(
           'missing',

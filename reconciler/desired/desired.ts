@@ -8,6 +8,7 @@ import { ownerOf, readFile } from './read-file.ts';
 import type { InputFile, ReadFile } from './read-file.ts';
 import { createJudges } from './schema.ts';
 import type { Schemas } from './schema.ts';
+import { pinnedTwice, twinRule } from './twins.ts';
 import { resolveShared } from './shared-policies.ts';
 
 /** The config repository at one commit, as the Git adapter hands it over. */
@@ -164,6 +165,10 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
       if (part === undefined) continue;
       problems.push(...part.desired.problems);
       if (tellableName.test(name)) clusters.set(name, whole(name, part));
+    }
+    for (const twin of pinnedTwice(clusters, (name) => known.get(`clusters/${name}/cluster.yaml`)?.file)) {
+      problems.push(...twin.problems.filter(({ rule }) => rule === twinRule));
+      clusters.set(twin.name, twin);
     }
     return {
       commit: snapshot.commit,

@@ -20,6 +20,7 @@ export const defaultSettings: ClusterSettings = {
   platform: 'self-managed',
   suspend: false,
   connection: undefined,
+  uid: undefined,
 };
 
 /** Reads `oakum.yaml`. */

@@ -27,6 +27,8 @@ export interface AcceptedRules {
   readonly uncordonHalfChanged: boolean;
   /** Hash of everything that a node gets when it joins, without another approval; empty while `onBoot` is off. */
   readonly boot: string;
+  /** The UID that the cluster is pinned to; absent: it is not pinned. */
+  readonly uid?: string;
   /** Object ids of the files with the keys of those who may sign, by path; absent: there are none. */
   readonly signers?: Readonly<Record<string, string>>;
 }
@@ -67,6 +69,7 @@ export function acceptedRules(desired: ClusterDesired, fleet: Pick<Fleet, 'suspe
     deleteEmptyDirData: drain.deleteEmptyDirData,
     maxRebootsPerDay: reboot.maxPerDay,
     uncordonHalfChanged: policy.onFailure === 'uncordon',
+    ...(settings.uid === undefined ? {} : { uid: settings.uid }),
     boot: policy.onBoot.enabled
       ? digest([policy.onBoot, policy.nodes, updates, reboot, drain, policy.hooks, policy.strategy])
       : '',

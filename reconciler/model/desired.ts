@@ -62,6 +62,8 @@ export interface ClusterSettings {
   readonly suspend: boolean;
   /** Name of the kubeconfig entry that a hub uses; undefined: the cluster's name. */
   readonly connection: string | undefined;
+  /** UID of the namespace kube-system: the one cluster that this folder is about; undefined: whichever is first seen. */
+  readonly uid: string | undefined;
 }
 
 /** A person's file that asks for something now. Consumed once, by its name and content. */

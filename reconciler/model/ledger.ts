@@ -12,6 +12,8 @@ export interface LedgerDocument {
   readonly version: 1;
   /** UID of the namespace kube-system; another value means the ledger was copied from another cluster. */
   readonly clusterUid: string;
+  /** Name of the cluster in the config repository that this ledger was begun for, or was given to by a pin of the UID; absent in older ones. */
+  readonly cluster?: string;
   readonly startedAt: number;
   /** True until a first commit was read by a ledger that replaces a lost one: requests that are there already are not acted upon. */
   readonly renewed: boolean;

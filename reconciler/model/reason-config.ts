@@ -40,6 +40,12 @@ export const configReasons = {
       'The cluster carries marks of Oakum but its ledger is gone, so it is not known what was handled. Nothing is replayed.',
     wayOut: 'Restore the ConfigMaps `oakum-ledger*`, or begin anew with `oakum new-ledger`.',
   },
+  WrongCluster: {
+    about:
+      'The cluster behind the connection is not the one that the folder is about: its UID is not the one in `cluster.yaml`, or its ledger was begun under another name. Nothing is done there, and nothing is written but the Lease.',
+    wayOut:
+      'Correct the kubeconfig or `spec.connection`. If it is the right cluster (it was made anew, or its folder was renamed), commit its UID (`kubectl get namespace kube-system -o jsonpath={.metadata.uid}`) as `spec.uid` in `cluster.yaml`.',
+  },
   LeaseHeldByOther: {
     about: 'Another Oakum holds the Lease of this cluster. Only one acts.',
     wayOut: 'Nothing, if that is meant (a replica). Else stop the other one.',

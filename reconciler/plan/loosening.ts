@@ -56,6 +56,7 @@ export function loosens(before: AcceptedRules, after: AcceptedRules): string[] {
     `reboot.maxPerDay goes from ${before.maxRebootsPerDay} to ${after.maxRebootsPerDay}`,
   );
   say(after.uncordonHalfChanged && !before.uncordonHalfChanged, 'onFailure becomes uncordon');
+  say(before.uid !== undefined && after.uid !== before.uid, 'the UID that the cluster is pinned to changes');
   say(after.boot !== '' && after.boot !== before.boot, 'what is done to nodes that join (onBoot) changes');
   // Which key is whose cannot be told from here, so every change is one that lets somebody else speak.
   const keys = changed(before.signers ?? {}, after.signers ?? {});

@@ -25,6 +25,7 @@ import { moveRun } from './run-pass.ts';
 import { moveScans } from './scan.ts';
 import { nextDue } from './pause.ts';
 import { nextOverdue, registerSla } from './sla.ts';
+import { named, wrongCluster } from './identity.ts';
 import { sweep } from './sweep.ts';
 import { registerTriggers } from './triggers.ts';
 import { tellNodes, upcomingRuns } from './verdicts.ts';
@@ -40,8 +41,8 @@ const longestSleepMs = 10 * 60_000;
  * Nodes under way always go on by the run's own spec; holds only stop what has not begun.
  */
 export function planCluster(given: PlanInput): Plan {
-  const lost = ledgerLost(given);
-  if (lost) return idle(given, emptyLedger(given), [lost]);
+  const stranger = ledgerLost(given) ?? wrongCluster(given);
+  if (stranger) return idle(given, emptyLedger(given), [stranger]);
   // A branch that was rewritten counts only when a person has said so.
   const input = agreeToRewrite(given);
   let ledger = input.ledger ?? emptyLedger(input);
@@ -56,6 +57,7 @@ export function planCluster(given: PlanInput): Plan {
   if (agreed?.hold) holds.push(agreed.hold);
   else if (agreed) ledger = acceptCommit(registerTriggers(ledger, { ...input, ledger }), input).ledger;
   const agreedTo = readable && !agreed?.hold;
+  if (agreedTo) ledger = named(ledger, input);
   // Nodes whose updates have waited too long open a run by themselves, if the policy says so.
   if (agreedTo) ledger = registerSla(ledger, input);
   // Nodes that have just joined with the taint get a run of their own, or are let go with a reason.

@@ -27,6 +27,7 @@ const faults: readonly Reason[] = [
   'UnsignedCommit',
   'GitUnavailable',
   'LedgerLost',
+  'WrongCluster',
   'UnsupportedPlatform',
   'UnsupportedFeature',
   'ApprovalUnverifiable',

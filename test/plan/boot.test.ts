@@ -134,7 +134,7 @@ describe('a node is let go at once, with the reason,', () => {
     { name: 'without a policy', change: { policy: undefined }, reason: 'NoPolicy' },
     {
       name: 'on a platform that is not patched in place',
-      change: { settings: { labels: {}, platform: 'eks', suspend: false, connection: undefined } },
+      change: { settings: { labels: {}, platform: 'eks', suspend: false, connection: undefined, uid: undefined } },
       reason: 'UnsupportedPlatform',
     },
   ];

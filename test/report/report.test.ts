@@ -94,7 +94,7 @@ describe('the document of a cluster', () => {
     ['a feature that is not carried out', aCluster({ policy: aPolicy({ strategy: 'Replace' }) }), 'UnsupportedFeature'],
     [
       'another platform',
-      aCluster({ settings: { labels: {}, platform: 'eks', suspend: false, connection: undefined } }),
+      aCluster({ settings: { labels: {}, platform: 'eks', suspend: false, connection: undefined, uid: undefined } }),
       'UnsupportedPlatform',
     ],
   ])('is not Ready with %s', async (_name, desired, reason) => {

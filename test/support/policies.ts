@@ -93,7 +93,7 @@ export function aCluster(given: Partial<ClusterDesired> = {}): ClusterDesired {
   return {
     name: 'prod',
     problems: [],
-    settings: { labels: {}, platform: 'self-managed', suspend: false, connection: undefined },
+    settings: { labels: {}, platform: 'self-managed', suspend: false, connection: undefined, uid: undefined },
     policy: aPolicy(),
     requests: [],
     runs: [],
