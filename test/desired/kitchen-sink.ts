@@ -11,7 +11,7 @@ const files: Readonly<Record<string, string>> = {
   'clusters/prod/cluster.yaml': object(
     'Cluster',
     'prod',
-    'spec: { labels: { environment: production }, platform: edge, suspend: true, connection: prod-admin }\n',
+    'spec: { labels: { environment: production }, platform: edge, suspend: true, connection: prod-admin, uid: 6f1f2d0e-6a3c-4a53-9c0b-0d3f3a0d8b11 }\n',
   ),
   'policies/base.yaml': policy('base', 'spec:\n  schedule: { preset: biweekly, at: "02:00", anchor: 2026-01-04 }\n'),
   'clusters/dev/policy.yaml': policy(
