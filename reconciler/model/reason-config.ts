@@ -44,7 +44,7 @@ export const configReasons = {
     about:
       'The cluster behind the connection is not the one that the folder is about: its UID is not the one in `cluster.yaml`, or its ledger was begun under another name. Nothing is done there, and nothing is written but the Lease.',
     wayOut:
-      'Correct the kubeconfig or `spec.connection`. If it is the right cluster (it was made anew, or its folder was renamed), commit its UID (`kubectl get namespace kube-system -o jsonpath={.metadata.uid}`) as `spec.uid` in `cluster.yaml`.',
+      'Correct the kubeconfig. If it is the right cluster (it was made anew, or its folder was renamed), commit its UID (`kubectl get namespace kube-system -o jsonpath={.metadata.uid}`) as `spec.uid` in `cluster.yaml`.',
   },
   LeaseHeldByOther: {
     about: 'Another Oakum holds the Lease of this cluster. Only one acts.',
