@@ -184,6 +184,16 @@ function accountOf(verdict: SignatureVerdict | undefined): Identity | undefined 
   return verdict?.kind === 'good' ? identity(verdict) : undefined;
 }
 
+/** Everybody who had a hand in one commit, and whether its signature proves it. */
+export async function handsOf(
+  raw: Uint8Array,
+  signers: Signers,
+  now: number,
+): Promise<{ readonly hands: readonly Contributor[]; readonly proven: boolean }> {
+  const verdict = await judgeSignature(raw, signers, now);
+  return { hands: handsIn(readSignedCommit(raw), accountOf(verdict)), proven: verdict.kind === 'good' };
+}
+
 function handsIn(commit: SignedCommit, account: Identity | undefined): Contributor[] {
   return [
     // Whoever signed vouches for what the commit says, the author included.

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { withoutSecrets } from '../adapters/log.ts';
 import { registerAccept } from './accept.ts';
+import { registerApprove } from './approve.ts';
 import { registerDemo } from './demo.ts';
 import { registerExplain } from './explain.ts';
 import { registerInit } from './init.ts';
@@ -30,6 +31,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     registerValidate,
     registerPlan,
     registerRequest,
+    registerApprove,
     registerRun,
     registerStatus,
     registerWhy,

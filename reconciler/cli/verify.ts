@@ -4,8 +4,12 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import * as git from 'isomorphic-git';
 import { parse } from 'yaml';
+import { judgeSignature } from '../adapters/signatures.ts';
+import { readSignedCommit } from '../adapters/signed-commit.ts';
+import { readSigners, signersFolder } from '../adapters/signers.ts';
 import { type ApprovalRecord, evidenceDigest } from '../model/approval.ts';
 import { archivePath } from '../report/files.ts';
+import { deployedSigners } from './accepted-signers.ts';
 import { UsageError } from './settings.ts';
 
 /** One question and its answer. */
@@ -21,6 +25,7 @@ export interface VerifyFlags {
   readonly dir: string;
   readonly branch: string;
   readonly statusBranch: string;
+  readonly signers?: string;
 }
 
 /** Adds the verb. */
@@ -33,6 +38,12 @@ export function registerVerify(program: Command): void {
     .addOption(new Option('--branch <name>', 'config branch, as the clone knows it').default('origin/main'))
     .addOption(
       new Option('--status-branch <name>', 'status branch, as the clone knows it').default('origin/oakum/status'),
+    )
+    .addOption(
+      new Option(
+        '--signers <dir>',
+        'keys of the deployment, for signatures without a forge (default: signers/ of the clone)',
+      ),
     )
     .action(async (run: string, flags: VerifyFlags) => {
       const checks = await verifyRun(run, flags);
@@ -70,7 +81,42 @@ export async function verifyRun(run: string, flags: VerifyFlags): Promise<Check[
   checks.push(
     check(`the merge is in the history of ${flags.branch}`, inside, `${record.merged} is not an ancestor of ${tip}`),
   );
+  // Without a forge the signatures themselves are in the clone.
+  if (record.forge === 'git') for (const one of record.by) checks.push(await signedBy(one, record.mergedAt, flags));
   return checks;
+}
+
+/** Whether the commit that stands for an approval is signed by this very key, and the key was among those of the branch before it. */
+async function signedBy(
+  { id, name, review }: ApprovalRecord['by'][number],
+  mergedAt: number,
+  { dir, signers: folder }: VerifyFlags,
+): Promise<Check> {
+  const what = `${name} signed it`;
+  let raw: Uint8Array;
+  try {
+    raw = new Uint8Array((await git.readObject({ fs, dir, oid: review, format: 'content' })).object as Uint8Array);
+  } catch {
+    return check(what, false, `the clone does not have ${review}; try: git fetch origin ${review}`);
+  }
+  const [before = review] = readSignedCommit(raw).parents;
+  const files = folder === undefined ? await signersAt(dir, before) : deployedSigners('signers', folder);
+  const verdict = await judgeSignature(raw, await readSigners(files), mergedAt);
+  if (verdict.kind !== 'good') return check(what, false, verdict.kind === 'bad' ? verdict.message : 'it is not signed');
+  return check(what, verdict.fingerprint === id, `${review} is signed by ${verdict.principal} with another key`);
+}
+
+/** The folder of the keys at a commit of the clone; empty when there is none. */
+async function signersAt(dir: string, commit: string): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  const folder = signersFolder.replace(/\/$/, '');
+  const found = await git.readTree({ fs, dir, oid: commit, filepath: folder }).catch(() => undefined);
+  for (const { path, type, oid } of found?.tree ?? []) {
+    if (type !== 'blob') continue;
+    const { blob } = await git.readBlob({ fs, dir, oid });
+    files.set(`${signersFolder}${path}`, new TextDecoder().decode(blob));
+  }
+  return files;
 }
 
 function check(what: string, ok: boolean, note: string): Check {

@@ -3,10 +3,18 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { acceptedSigners } from '../../reconciler/cli/accepted-signers.ts';
 import { openPlainGit } from '../../reconciler/adapters/forge-git.ts';
 import type { PlainGitSeat } from '../../reconciler/cli/forge.ts';
-import { openSigningPlace, type SigningPlace } from '../support/signing.ts';
-import { startGitServer, type GitServer } from '../support/git-server.ts';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { readSchemas } from '../../reconciler/adapters/assets.ts';
+import { approve, type ApproveFlags } from '../../reconciler/cli/approve.ts';
+import { type Check, verifyRun } from '../../reconciler/cli/verify.ts';
+import type { ApprovalRecord } from '../../reconciler/model/approval.ts';
+import { toPlain } from '../../reconciler/report/files.ts';
+import { yamlText } from '../../reconciler/report/yaml-text.ts';
+import { parse } from 'yaml';
+import { openSigningPlace, sshSettings, type SigningPlace } from '../support/signing.ts';
+import { commitFiles, gitEnvironment, startGitServer, type GitServer } from '../support/git-server.ts';
 import { ApprovalWorld } from './approval-world.ts';
-import { openClone, type SigningClone } from './signing-clone.ts';
+import { openClone, personAt, type SigningClone } from './signing-clone.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -88,6 +96,46 @@ const told = (name: string): string => {
   return `${record?.reason ?? ''}: ${record?.message ?? ''}`;
 };
 const succeeded = (): boolean => oakum.runs().some(({ state }) => state === 'Succeeded');
+
+/** `oakum approve` by somebody with their own settings of git; tells what was said. */
+async function approveAs(
+  name: string,
+  what: string,
+  flags: Partial<ApproveFlags> = {},
+  more: Record<string, string> = {},
+): Promise<string> {
+  const settings = { 'user.email': `${name}@example.org`, ...signingWith(name), ...more };
+  const pairs = Object.entries(settings).flatMap(([key, value], index) => [
+    [`GIT_CONFIG_KEY_${index}`, key],
+    [`GIT_CONFIG_VALUE_${index}`, value],
+  ]);
+  const env = {
+    ...gitEnvironment,
+    ...personAt(name, oakum.now),
+    GIT_CONFIG_COUNT: String(Object.keys(settings).length),
+    ...Object.fromEntries(pairs),
+  };
+  seen.length = 0;
+  const world = { now: () => oakum.now, print: (text: string) => void seen.push(text), confirm: undefined, env };
+  return approve(what, { dir: clone.folder, remote: 'origin', yes: true, ...flags }, world);
+}
+
+/** `oakum verify` in the clone, of what the archive of the first run holds. */
+async function verified(altered: Partial<ApprovalRecord> = {}): Promise<Check[]> {
+  const [run] = oakum.runs();
+  const approval = run?.approval && { ...run.approval, ...altered };
+  const text = yamlText(toPlain({ kind: 'PatchRunRecord', status: { id: runId, approval } }));
+  commitFiles(remote.repository, 'oakum/status', { [`clusters/prod/runs/${runId}.yaml`]: text });
+  clone.as('root', 'fetch', '-q', 'origin');
+  const flags = { dir: clone.folder, branch: 'origin/main', statusBranch: 'origin/oakum/status' };
+  return verifyRun(runId, { cluster: 'prod', ...flags });
+}
+
+const signingWith = (name: string): Record<string, string> =>
+  Object.fromEntries(sshSettings(place, name).map((setting) => setting.split('=') as [string, string]));
+
+/** What was shown to whoever approved last. */
+const seen: string[] = [];
 
 /** Passes for so long that a reading of the forge is made anew. */
 const settle = async (): Promise<string[]> => {
@@ -266,5 +314,114 @@ describe('a scheduled run', () => {
     clone.merge('bob', { from: first });
     await settle();
     expect(oakum.runs()).toMatchObject([{ state: 'AwaitingApproval', reason: 'ApprovalOutdated' }]);
+  });
+});
+
+describe('oakum approve', () => {
+  const proposed = async (): Promise<void> => {
+    oakum.now = slot - 47 * hour;
+    await oakum.pass();
+    expect(await oakum.look()).toBeUndefined();
+  };
+
+  it('merges the proposal of a run with a signature; the run starts at its time, and its evidence holds', async () => {
+    await proposed();
+    const before = clone.as('bob', 'status', '--porcelain', '--branch');
+    expect(await approveAs('bob', runId)).toMatch(/^Approved as bob@example\.org: commit [0-9a-f]{10} is on main\.$/);
+    expect(seen.join()).toContain('n1');
+    expect(seen.join()).toContain('+kind: PatchRun');
+    expect(clone.as('bob', 'status', '--porcelain', '--branch').replace(/ \[.*/, '')).toBe(before);
+    expect(clone.as('bob', 'worktree', 'list').split('\n')).toHaveLength(1);
+    await settle();
+    expect(oakum.runs()).toMatchObject([{ state: 'Scheduled', message: 'approved by bob@example.org' }]);
+    oakum.now = slot;
+    await oakum.pass(3 * hour, succeeded);
+    expect(succeeded()).toBe(true);
+    const checks = await verified();
+    expect(checks.filter(({ ok }) => !ok)).toEqual([]);
+    expect(checks.map(({ what }) => what)).toContain('bob@example.org signed it');
+    const [by] = oakum.runs()[0]?.approval?.by ?? [];
+    const forged = await verified({ by: by ? [{ ...by, id: 'SHA256:another' }] : [] });
+    expect(forged.filter(({ ok }) => !ok).map(({ what }) => what)).toContain('bob@example.org signed it');
+  });
+
+  it('writes an approval file for a request that was pushed, which is then enough', async () => {
+    clone.commit('ann', { [requestFile('now')]: request('now') });
+    clone.push();
+    await settle();
+    expect(told('now')).toContain('MergedWithoutApproval');
+    expect(await approveAs('bob', 'now')).toContain('Approved as bob@example.org');
+    expect(seen.join()).toContain('reason: a test');
+    const file = clone.as('bob', 'show', 'origin/main:clusters/prod/approvals/now-bob.yaml');
+    const validate = new Ajv2020().compile(readSchemas().PatchApproval);
+    expect(validate(parse(file)) ? [] : validate.errors).toEqual([]);
+    expect(file).toContain(policyFile);
+    await oakum.pass(3 * hour, succeeded);
+    expect(oakum.runs()).toMatchObject([{ state: 'Succeeded', approval: { by: [{ name: 'bob@example.org' }] } }]);
+    await expect(approveAs('bob', 'now')).rejects.toThrow('you have approved this already');
+  });
+
+  it('of other content does not count', async () => {
+    clone.commit('ann', { [requestFile('now')]: request('now') });
+    clone.push();
+    await approveAs('bob', 'now');
+    clone.topic('ann', { [policyFile]: policy('  updates: { scope: all }\n') });
+    clone.merge('bob');
+    await settle();
+    expect(told('now') + (oakum.runs()[0]?.reason ?? '')).toContain('ApprovalOutdated');
+    expect(oakum.jobs()).toBe(0);
+  });
+
+  it('counts the approvals of two where two are needed, and says how many', async () => {
+    clone.topic('ann', { [policyFile]: policy().replace('mode: review,', 'mode: review, minApprovals: 2,') });
+    clone.merge('bob');
+    expect(await settle()).toEqual([]);
+    await proposed();
+    expect(await approveAs('bob', runId)).toContain('2 approvals are needed in all');
+    await settle();
+    expect(oakum.runs()).toMatchObject([{ state: 'AwaitingApproval', reason: 'MergedWithoutApproval' }]);
+    expect(await oakum.look()).toBeUndefined();
+    await approveAs('ann', runId);
+    await settle();
+    expect(oakum.runs()).toMatchObject([{ state: 'Scheduled' }]);
+  });
+
+  it.each([
+    ['without a key', 'bob', { 'user.signingkey': '' }, 'your git has no key to sign with'],
+    ['with a key that is not among the signers', 'eve', {}, 'is not in signers/allowed_signers'],
+    ['by its author', 'ann', {}, 'ann@example.org had a hand in the commits'],
+    ['in a form that is not understood', 'bob', { 'gpg.format': 'x509' }, 'gpg.format is "x509"'],
+  ])('%s is refused, and nothing is pushed', async (_name, who, more, why) => {
+    clone.topic('ann', { [requestFile('now')]: request('now') });
+    clone.as('ann', 'push', '-q', 'origin', 'topic');
+    const tip = clone.tip('main');
+    await expect(approveAs(who, 'topic', {}, more)).rejects.toThrow(why);
+    expect(clone.tip('main')).toBe(tip);
+  });
+
+  it('says what is wrong: unknown names, proposals that are out of date or too late, merges that are more than their sides', async () => {
+    await proposed();
+    await expect(approveAs('bob', 'nonsense')).rejects.toThrow(`proposed now: ${runId} (cluster prod)`);
+    await expect(approveAs('bob', 'signers/allowed_signers')).rejects.toThrow('belongs to no cluster alone');
+    clone.topic('ann', { [policyFile]: policy('  updates: { scope: all }\n') });
+    clone.as('ann', 'push', '-q', 'origin', 'topic');
+    clone.commit('ann', { [policyFile]: `# At the other end of the file.\n${policy()}` });
+    clone.push();
+    await expect(approveAs('bob', 'topic')).rejects.toThrow(`${policyFile}: changed on topic and on main`);
+    clone.topic('ann', { [policyFile]: policy('  updates: { scope: all }\n') });
+    clone.as('ann', 'push', '-q', '--force', 'origin', 'topic');
+    expect(await approveAs('bob', 'topic')).toContain('Approved as bob@example.org');
+    await expect(approveAs('bob', 'topic')).rejects.toThrow('is on main already');
+    await expect(approveAs('bob', runId)).rejects.toThrow('out of date');
+    oakum.now = slot + 30 * 24 * hour;
+    await expect(approveAs('bob', runId)).rejects.toThrow('could wait for an approval until');
+    await expect(approveAs('bob', runId, { yes: false })).rejects.toThrow();
+  });
+
+  it('tells people of a forge to approve there', async () => {
+    clone.as('ann', 'rm', '-q', 'signers/allowed_signers');
+    clone.commit('ann', {});
+    clone.push();
+    await expect(approveAs('bob', 'now')).rejects.toThrow('On a forge, approve the pull request there');
   });
 });
