@@ -17,6 +17,8 @@ export interface Plan {
   readonly nodes: readonly NodeVerdict[];
   /** Next slots of the schedule that fall into a window, at most five, milliseconds since the epoch. */
   readonly upcoming: readonly number[];
+  /** What lets a run start, in one sentence: the approval mode in force, not only the one that is wished. */
+  readonly approval: string;
   /** When to look again even if nothing changes. */
   readonly wakeAt: number;
   /** Who is to take the Lease after this pass, because our own host is next; absent: it is kept. */

@@ -16,6 +16,8 @@ export interface StatusDocument {
         readonly schedule: string;
         readonly windows: readonly string[];
         readonly next: readonly string[];
+        /** What lets a run start, in one sentence; absent in a status that was written before it was told. */
+        readonly approval?: string | undefined;
       }
     | undefined;
   /** Why nothing new starts, first reason first; empty: nothing holds. */

@@ -33,6 +33,20 @@ export function needsReview(ledger: LedgerDocument, input: PlanInput): boolean {
   return modes.some((mode) => strictness[mode] >= strictness.review);
 }
 
+/** What lets a run start now, in one sentence. */
+export function approvalInWords(ledger: LedgerDocument, input: PlanInput): string {
+  if (!needsReview(ledger, input)) {
+    const none = input.desired?.policy?.approval.mode === 'none';
+    return none
+      ? 'none: runs start by themselves'
+      : 'merge: whoever may bring something to the config branch is trusted';
+  }
+  const { minApprovals, approvers } = ruleNow(ledger, input);
+  const more = approvers.length > 5 ? `, and ${approvers.length - 5} more` : '';
+  const who = approvers.length === 0 ? 'nobody, because approval.approvers is empty' : approvers.slice(0, 5).join(', ');
+  return `review: ${Math.max(1, minApprovals)} of ${who}${more}`;
+}
+
 /** Actions that only stop or lessen: they are obeyed without an approval. */
 const stopping: readonly Request['action'][] = ['abort', 'skip', 'pause'];
 

@@ -11,6 +11,7 @@ import { drainInterest } from './drain-beside.ts';
 import { registerBoots, releaseTaints } from './boot.ts';
 import { etcdAgain, needsEtcd } from './etcd.ts';
 import { wantedHooks } from './hooks.ts';
+import { approvalInWords } from './approval.ts';
 import { acceptCommit } from './approved-commit.ts';
 import { judgeRuns, wantedApprovals } from './approved-runs.ts';
 import { noteDownloads } from './first-seen.ts';
@@ -128,6 +129,7 @@ export function planCluster(given: PlanInput): Plan {
     holds: [...holds, ...standing, ...(moved.runHold ? [moved.runHold] : [])],
     nodes: told,
     upcoming: upcoming.slots,
+    approval: approvalInWords(ledger, input),
     ...(heir ? { handOver: heir } : {}),
     wakeAt: Math.max(
       input.now + 1,
@@ -218,6 +220,7 @@ function idle(input: PlanInput, ledger: LedgerDocument, holds: Hold[]): Plan {
     holds,
     nodes: tellNodes(ledger, input, holds, new Map()),
     upcoming: [],
+    approval: approvalInWords(ledger, input),
     wakeAt: input.now + longestSleepMs,
   };
 }

@@ -118,6 +118,7 @@ function policyText({ policy }: StatusDocument): string {
     `- Schedule: ${plain(policy.schedule)}`,
     `- Windows: ${plain(windows)}`,
     `- Next: ${next}`,
+    ...(policy.approval === undefined ? [] : [`- Approval: ${plain(policy.approval)}`]),
   ].join('\n');
 }
 

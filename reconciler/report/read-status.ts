@@ -87,6 +87,7 @@ function readPolicy(policy: Fields): StatusDocument['policy'] {
     schedule: string(policy, 'schedule'),
     windows: strings(policy, 'windows'),
     next: strings(policy, 'next'),
+    ...(policy['approval'] === undefined ? {} : { approval: string(policy, 'approval') }),
   };
 }
 

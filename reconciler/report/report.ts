@@ -59,6 +59,7 @@ export function buildStatus(input: ReportInput): StatusDocument {
       schedule: policy.schedule ? clean(describeSchedule(policy.schedule.schedule)) : 'none (on demand only)',
       windows: policy.windows.map((window) => clean(describeWindow(window))),
       next: plan.upcoming.flatMap((at) => moment(at) ?? []),
+      approval: clean(plan.approval),
     },
     holds: plan.holds.map((hold) => ({
       reason: hold.reason,

@@ -105,7 +105,7 @@ async function approveAs(
   more: Record<string, string> = {},
 ): Promise<string> {
   const settings = { 'user.email': `${name}@example.org`, ...signingWith(name), ...more };
-  const pairs = Object.entries(settings).flatMap(([key, value], index) => [
+  const pairs = Object.entries(settings).flatMap(([key, value], index): [string, string][] => [
     [`GIT_CONFIG_KEY_${index}`, key],
     [`GIT_CONFIG_VALUE_${index}`, value],
   ]);
@@ -113,7 +113,7 @@ async function approveAs(
     ...gitEnvironment,
     ...personAt(name, oakum.now),
     GIT_CONFIG_COUNT: String(Object.keys(settings).length),
-    ...Object.fromEntries(pairs),
+    ...Object.fromEntries<string>(pairs),
   };
   seen.length = 0;
   const world = { now: () => oakum.now, print: (text: string) => void seen.push(text), confirm: undefined, env };
