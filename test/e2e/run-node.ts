@@ -1,6 +1,7 @@
 // Behind `npm run test:node`: makes a network namespace with a bridge, runs the stories on real nodes in it, takes it away; exit code 3 means "not run".
 import { installed, must, run } from '../os/commands.ts';
 import { cacheFolder, controlPlanePrograms, missingPrograms, nodePrograms } from '../lab/assets.ts';
+import { nodeBase } from '../lab/node-base.ts';
 import { bridge, gateway } from '../lab/real-nodes.ts';
 import { notRun, runVitest } from './runner.ts';
 
@@ -33,6 +34,9 @@ if (missing !== undefined) {
   console.error(`NOT RUN: the stories on real nodes. ${missing}`);
   process.exit(notRun);
 }
+
+// Before the namespace, from which no mirror can be reached.
+await nodeBase(console.log);
 
 const namespace = `oakum-${process.pid}`;
 await must('ip', ['netns', 'add', namespace]);
