@@ -27,6 +27,16 @@ zypper_run() { # ARGUMENT...
     ${ZYPPER_LIMIT:+timeout -k 10 "$ZYPPER_LIMIT"} zypper --non-interactive --cache-dir "$RPM_CACHE" "$@" </dev/null
 }
 
+# The same for what installs nothing. Newer zyppers (1.14.89 was seen) touch the sign for a reboot even when they only rehearse a patch that would
+# ask for one: every scan would then ask for a reboot. It happens under zypper's own lock, and a sign that was there before stays.
+zypper_rehearse() { # ARGUMENT...
+  rehearse_sign=new rehearse_rc=0
+  if [ -e /run/reboot-needed ]; then rehearse_sign=there; fi
+  zypper_run "$@" || rehearse_rc=$?
+  if [ "$rehearse_sign" = new ]; then rm -f /run/reboot-needed; fi
+  return "$rehearse_rc"
+}
+
 # What a wrong ending means, by the exit codes of zypper(8).
 zypper_fail() { # RC FILE CODE-OTHERWISE WORDS-OTHERWISE
   rpm_classify "$2"

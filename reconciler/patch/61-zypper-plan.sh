@@ -76,7 +76,7 @@ zypper_request() {
 
 zypper_try() { # NAME...
   # shellcheck disable=SC2086 # options are words
-  zypper_run --no-refresh --xmlout $ZYPPER_VERB --auto-agree-with-licenses --no-recommends --dry-run "$@" >"$TMP/resolve.xml" 2>&1
+  zypper_rehearse --no-refresh --xmlout $ZYPPER_VERB --auto-agree-with-licenses --no-recommends --dry-run "$@" >"$TMP/resolve.xml" 2>&1
   zypper_rc=$?
   case $zypper_rc in 0 | 100 | 101 | 102 | 103) return 0 ;; *) return 1 ;; esac
 }

@@ -23,7 +23,7 @@ zypper_download() {
     zypper_rc=0
     ZYPPER_LIMIT=$OSP_DOWNLOAD_TIMEOUT
     # shellcheck disable=SC2086 # options are words
-    zypper_run --no-refresh $ZYPPER_VERB --auto-agree-with-licenses --no-recommends --download-only $ZYPPER_NAMES >"$TMP/download.out" 2>&1 || zypper_rc=$?
+    zypper_rehearse --no-refresh $ZYPPER_VERB --auto-agree-with-licenses --no-recommends --download-only $ZYPPER_NAMES >"$TMP/download.out" 2>&1 || zypper_rc=$?
     ZYPPER_LIMIT=
     cat "$TMP/download.out"
     if zypper_have_downloads; then

@@ -98,7 +98,7 @@ const long = (count: number, text: string): string[] =>
   Array.from({ length: count }, (_, index) => `${text}-${String(index)}`);
 
 describe('the result', () => {
-  test.each([0, 1, 5, 50, 150, 200, 400, 1000])(
+  test.each([0, 1, 5, 50, 150, 200, 400, 800])(
     'with %i packages fits, is valid, and is whole in the log',
     async (count) => {
       const lines = packages(count);

@@ -83,21 +83,34 @@ describe('zypper', () => {
     expect(await versionsOf(root, 'sec-imp')).toEqual(['sec-imp 1.1-1.el9']);
   });
 
-  test('its own code for "reboot" counts, also when no newer kernel is seen', async () => {
-    const root = await fixture.zypperNode('trixie');
-    open.push(root);
-    // The kernel of the fixture is newer than any that runs here; this one says that it is what runs.
-    await root.write(
-      '/usr/bin/uname',
-      '#!/bin/sh\ncase $1 in -r) echo 99.2-1.el9.noarch ;; -m) echo x86_64 ;; *) echo Linux ;; esac\n',
-      0o755,
-    );
-    const before = await start(root, { mode: 'scan' });
-    expect(before.result.reboot?.why).not.toContain('sentinel');
-    const { result } = await start(root, { mode: 'patch', env: { OSP_EXCLUDE: 'sec-conf' } });
-    expect(result.code, result.msg).toBe('OK');
-    expect(root.has('/run/reboot-needed')).toBe(true);
-    expect(result.reboot).toMatchObject({ required: true });
-    expect(result.reboot?.why).toContain('sentinel');
-  });
+  test.each(['bookworm', 'trixie'] as const)(
+    'of %s: its own code for "reboot" counts, and only when something was installed',
+    async (release) => {
+      const root = await fixture.zypperNode(release);
+      open.push(root);
+      // The kernel of the fixture is newer than any that runs here; this one says that it is what runs.
+      await root.write(
+        '/usr/bin/uname',
+        '#!/bin/sh\ncase $1 in -r) echo 99.2-1.el9.noarch ;; -m) echo x86_64 ;; *) echo Linux ;; esac\n',
+        0o755,
+      );
+      // A rehearsal of a patch that would ask for a reboot is none: nothing is installed, and nothing is left behind.
+      const env = { OSP_EXCLUDE: 'sec-conf' };
+      const before = await start(root, { mode: 'scan', env });
+      expect(before.result.reboot).toMatchObject({ required: false, why: [] });
+      expect(root.has('/run/reboot-needed')).toBe(false);
+      expect((await start(root, { mode: 'download', env })).result.reboot).toMatchObject({ required: false, why: [] });
+      expect(root.has('/run/reboot-needed')).toBe(false);
+      await root.write('/run/reboot-needed', '');
+      const told = await start(root, { mode: 'scan', env });
+      expect(told.result.reboot?.why).toContain('sentinel');
+      expect(root.has('/run/reboot-needed')).toBe(true);
+      await root.remove('/run/reboot-needed');
+      const { result } = await start(root, { mode: 'patch', env });
+      expect(result.code, result.msg).toBe('OK');
+      expect(root.has('/run/reboot-needed')).toBe(true);
+      expect(result.reboot).toMatchObject({ required: true });
+      expect(result.reboot?.why).toContain('sentinel');
+    },
+  );
 });
