@@ -82,6 +82,7 @@ export function openParts(options: PartsOptions): Parts {
     ...planSettings(flags, readPatchScript()),
     approvalFloor: approvalFloorOf(flags, flags.approvalFloor),
     ownAccounts: listFlag(flags.forgeAccounts),
+    ...(flags.branch === undefined ? {} : { branch: flags.branch }),
   };
   const settings = options.settings?.(standard) ?? standard;
   const clusters = connections.map(({ name, source: kubeconfig }): ClusterParts => {

@@ -62,6 +62,7 @@ export function ruleNow(ledger: LedgerDocument, input: PlanInput): ApprovalRule 
     minApprovals: approval?.minApprovals ?? 1,
     approvers: approval?.approvers ?? [],
     self: input.settings.ownAccounts ?? [],
+    ...(input.settings.branch === undefined ? {} : { base: input.settings.branch }),
   };
 }
 

@@ -46,6 +46,8 @@ export interface PlanSettings {
   readonly jobEnv: Readonly<Record<string, string>>;
   /** Lowest approval mode that a policy may choose. */
   readonly approvalFloor: 'none' | 'merge' | 'review';
+  /** The config branch, where it is named: only pull requests to it bring approvals. */
+  readonly branch?: string;
   /** Logins and ids of the accounts that Oakum itself uses at the forge: they approve nothing. */
   readonly ownAccounts?: readonly string[];
   /** Ceilings that no policy can exceed. */

@@ -7,6 +7,8 @@ export interface ApprovalRule {
   readonly minApprovals: number;
   /** `@login`, `@org/team`, or the principal of a key. Never empty: without names nobody can approve. */
   readonly approvers: readonly string[];
+  /** The config branch: reviews of what went to another one are of something else. Absent: not known (a preview). */
+  readonly base?: string;
   /** Names and ids of Oakum's own accounts: they never count. */
   readonly self: readonly string[];
   /** What CODEOWNERS demands beside the quorum; absent: nothing. */
@@ -40,6 +42,8 @@ export function judgeChange(change: Change, rule: ApprovalRule): Judgement {
   if (rule.owners?.kind === 'unclear') return { kind: 'unverifiable', message: rule.owners.message };
   const groups = rule.owners?.groups ?? [];
   const { pull } = change;
+  if (rule.base !== undefined && pull.base !== rule.base)
+    return { kind: 'unverifiable', message: `it was reviewed for the branch "${pull.base}", not for "${rule.base}"` };
   const before = pull.merged?.at ?? Number.POSITIVE_INFINITY;
   const lost = unresolvedTeams(change, rule);
   const hands = contributorsOf(change);

@@ -20,7 +20,9 @@ export function loosens(before: AcceptedRules, after: AcceptedRules): string[] {
   );
   const newcomers = missing(next.approvers, old.approvers);
   say(newcomers.length > 0, `approval.approvers gains ${newcomers.join(', ')}`);
-  say(next.approvers.length === 0 && old.approvers.length > 0, 'approval.approvers is gone');
+  // Who may approve may also object; whoever is taken off the list has no veto any more.
+  const leavers = missing(old.approvers, next.approvers);
+  say(leavers.length > 0, `approval.approvers loses ${leavers.join(', ')}, who could object`);
   say(old.codeOwners === true && next.codeOwners !== true, 'approval.codeOwners is switched off');
   // Windows: without any, every time is open; with some, each new one opens a time.
   say(

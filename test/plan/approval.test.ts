@@ -226,6 +226,19 @@ describe('a request under review', () => {
     expect(theRun()).toMatchObject({ state: 'Succeeded', approval: { path: request.file } });
   });
 
+  it('that was reviewed on its way to another branch does nothing', async () => {
+    world.settings = { ...world.settings, branch: 'main' };
+    await world.pass();
+    forge.merge({ requests: [request] }, [request.file], { reviews: [review('alice'), review('bob')] });
+    forge.amendPull(request.file, { base: 'release' });
+    await world.run(hour);
+    expect(world.ledger?.requests['now']).toMatchObject({ state: 'Waiting', reason: 'ApprovalUnverifiable' });
+    expect(jobs()).toBe(0);
+    forge.amendPull(request.file, { base: 'main' });
+    await world.run(hour);
+    expect(theRun().state).toBe('Succeeded');
+  });
+
   it('with too few approvals waits, says who is missing, and expires', async () => {
     await world.pass();
     forge.merge({ requests: [request] }, [request.file], { reviews: [review('alice')] });

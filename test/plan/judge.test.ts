@@ -148,6 +148,14 @@ describe('what stops an approval', () => {
     expect(judged([aReview('alice'), aReview('eve', { state: 'ChangesRequested' })], { teams })).toBe('unverifiable');
   });
 
+  it('a pull request to another branch, however well it was reviewed', () => {
+    const to = (base: string): string =>
+      judgeChange(aChange([aReview('alice')], {}, { base }), { ...rule, base: 'main' }).kind;
+    expect(to('main')).toBe('approved');
+    expect(to('release')).toBe('unverifiable');
+    expect(to('Main')).toBe('unverifiable');
+  });
+
   it('any doubt of the forge', () => {
     expect(judged([aReview('alice')], { doubts: ['reset_approvals_on_push is off'] })).toBe('unverifiable');
   });

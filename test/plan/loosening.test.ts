@@ -21,7 +21,6 @@ const pairs: readonly [string, Partial<AcceptedRules>, Partial<AcceptedRules>][]
   ['approval.mode', { approval }, { approval: { ...approval, mode: 'merge' } }],
   ['approval.mode', { approval: { ...approval, mode: 'merge' } }, { approval: { ...approval, mode: 'none' } }],
   ['minApprovals', { approval }, { approval: { ...approval, minApprovals: 1 } }],
-  ['@eve', { approval }, { approval: { ...approval, approvers: ['@alice', '@bob', '@eve'] } }],
   ['codeOwners', { approval: { ...approval, codeOwners: true } }, { approval }],
   ['FREEZE', { frozen: true }, { frozen: false }],
   ['suspend', { suspended: true }, { suspended: false }],
@@ -72,6 +71,14 @@ describe('loosens', () => {
       { ...base, maxFailures: 4, force: true, maxRebootsPerDay: 1 },
     );
     expect(found).toEqual(['rollout.maxFailures goes from 1 to 4', 'drain.force is on']);
+  });
+
+  it('takes approvers that come and that go for looser: the ones can agree, the others cannot object any more', () => {
+    const other = { ...base, approval: { ...approval, approvers: ['@alice', '@eve'] } };
+    expect(loosens({ ...base, approval }, other)).toEqual([
+      'approval.approvers gains @eve',
+      'approval.approvers loses @bob, who could object',
+    ]);
   });
 
   it('takes what cannot be compared for looser, both ways', () => {

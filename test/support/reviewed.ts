@@ -102,6 +102,12 @@ export class Reviewed {
     known.change = { ...known.change, ...fields };
   }
 
+  /** The same of the pull request itself. */
+  amendPull(path: string, fields: Partial<Change['pull']>): void {
+    const pull = this.brought.get(path)?.change.pull;
+    if (pull) this.amend(path, { pull: { ...pull, ...fields } });
+  }
+
   /** Somebody pushes past the pull requests. */
   push(fields: Partial<ClusterDesired>, paths: readonly string[]): void {
     this.world.change(fields);
