@@ -2,7 +2,7 @@
 import type { PassResult } from '../pass.ts';
 import { runEnded } from '../model/ledger.ts';
 import type { StatusDocument } from '../model/status.ts';
-import { archivePath, archiveYaml, clusterFiles, clusterFolder, fleetFiles } from '../report/files.ts';
+import { archivePath, archiveYaml, clusterFiles, clusterFolder, fleetFiles, type FleetFacts } from '../report/files.ts';
 import { buildStatus } from '../report/report.ts';
 import { expiredArchives } from '../report/retention.ts';
 import { runStatus } from '../report/run-status.ts';
@@ -56,7 +56,7 @@ export function deskOf(result: PassResult, earlier: StatusDocument | undefined):
 export function collectBatch(
   desks: ReadonlyMap<string, Desk>,
   copy: BranchCopy,
-  fleet: { readonly name: string; readonly commit: string } | undefined,
+  fleet: Omit<FleetFacts, 'unread'> | undefined,
 ): Batch {
   const files = new Map<string, string | undefined>();
   const docs = new Map<string, StatusDocument>();

@@ -1,8 +1,9 @@
 // Brings status to Git: collects what the passes say, and pushes it in few commits and in time.
 import { AdapterError } from '../model/failure.ts';
+import { iso } from '../model/instant.ts';
 import type { PassResult } from '../pass.ts';
 import type { Clock, Git, Log } from '../ports.ts';
-import { clusterFolder } from '../report/files.ts';
+import { clusterFolder, type FleetFacts } from '../report/files.ts';
 import { commitMessage } from '../report/summary.ts';
 import { BranchCopy } from './branch-copy.ts';
 import { type Batch, collectBatch, type Desk, deskOf } from './desk.ts';
@@ -70,7 +71,7 @@ class StatusPublisher implements Publisher {
   private lastError: string | undefined;
   private opened = false;
   /** The last commit of somebody else that was told of. */
-  private foreign: string | undefined;
+  private foreign: FleetFacts['foreignWriter'];
   private closed = false;
   private worker: Promise<void> | undefined;
   private wake = new AbortController();
@@ -181,7 +182,7 @@ class StatusPublisher implements Publisher {
           message: commitMessage(batch.docs),
         });
         this.copy.note(batch.files);
-        if (foreign !== undefined && foreign !== this.foreign) this.writeAgain(foreign);
+        if (foreign !== undefined && foreign !== this.foreign?.commit) this.writeAgain(foreign);
         onPublish?.({ ok: true, changed, attempts, files: batch.files.size });
       }
       this.failures = 0;
@@ -196,7 +197,7 @@ class StatusPublisher implements Publisher {
 
   /** Somebody else wrote on the branch, perhaps over our pages: they are all written again. Nothing was decided from them meanwhile. */
   private writeAgain(foreign: string): void {
-    this.foreign = foreign;
+    this.foreign = { commit: foreign, since: iso(this.options.clock.now()) };
     this.copy.forgetPages();
     this.dirty = true;
     this.dueAt = this.options.clock.now() + collectMs;
@@ -235,8 +236,8 @@ class StatusPublisher implements Publisher {
     onPublish?.({ ok: false, changed: false, attempts: 1, files });
   }
 
-  private fleetFacts(): { readonly name: string; readonly commit: string } {
-    return { name: this.fleet?.name ?? 'fleet', commit: this.commit };
+  private fleetFacts(): Omit<FleetFacts, 'unread'> {
+    return { name: this.fleet?.name ?? 'fleet', commit: this.commit, foreignWriter: this.foreign };
   }
 
   /**

@@ -119,7 +119,8 @@ export function seat(input: SeatingInput): Seating {
       loneControlPlane(node, input.nodes, rollout.allowSingleControlPlane) ??
       etcdHold(node, input.nodes, input) ??
       lockTurn(run, record, start) ??
-      roomHold(taken, Math.min(limit, canary.seats ?? limit), [...busy, ...start], out, input.held) ??
+      canaryRoom(canary.seats, busy.size + start.length) ??
+      roomHold(taken, limit, [...busy, ...start], out, input.held) ??
       zoneHold(record, zone, rollout.topologyKey, busy.size + start.length + heldOut.length);
     if (hold) {
       holds.set(node.name, hold);
@@ -222,6 +223,12 @@ function canaryHold(
     };
   }
   return { hold: undefined, seats: canary.nodes - done.length };
+}
+
+/** No more nodes go with the canary than it has; nodes that are out for other reasons take seats of the budget, not of the canary. */
+function canaryRoom(seats: number | undefined, going: number): Hold | undefined {
+  if (seats === undefined || going < seats) return undefined;
+  return { reason: 'Soaking', message: `the canary goes first (${going} under way)`, until: undefined };
 }
 
 /** The rest between one node's end and the next one's start; nodes that were not disturbed do not count. */

@@ -55,6 +55,8 @@ export interface FleetFacts {
   readonly commit: string;
   /** Clusters whose status could not be read. */
   readonly unread: readonly string[];
+  /** The newest tip of the status branch that no Oakum wrote, and when its writer noticed; absent: none since it began. */
+  readonly foreignWriter?: { readonly commit: string; readonly since: string } | undefined;
 }
 
 /** Files of the whole fleet; the order of the documents does not matter. */
@@ -85,7 +87,7 @@ function fleetYaml(docs: readonly StatusDocument[], facts: FleetFacts): string {
       problems: doc.problems.length,
     };
   });
-  const status = { observedCommit: facts.commit, clusters };
+  const status = { observedCommit: facts.commit, foreignWriter: toPlain(facts.foreignWriter), clusters };
   return yamlText({ apiVersion, kind: 'FleetStatus', metadata: { name: facts.name }, status });
 }
 

@@ -1,6 +1,7 @@
 // The page of the whole fleet, for people.
 import { runEnded } from '../model/ledger.ts';
 import type { Condition, StatusDocument } from '../model/status.ts';
+import type { FleetFacts } from './files.ts';
 import { link, page, plain, table } from './markdown.ts';
 import { shortTime } from './moment.ts';
 import { mainRun } from './summary.ts';
@@ -8,7 +9,7 @@ import { mainRun } from './summary.ts';
 /** `README.md` of the status branch. Documents are sorted by cluster; clusters that are `unread` are named and not counted. */
 export function fleetPage(
   docs: readonly StatusDocument[],
-  { name, unread }: { readonly name: string; readonly unread: readonly string[] },
+  { name, unread, foreignWriter }: Pick<FleetFacts, 'name' | 'unread' | 'foreignWriter'>,
 ): string {
   const total = (pick: (doc: StatusDocument) => number): number => docs.reduce((sum, doc) => sum + pick(doc), 0);
   const alerts = docs.flatMap((doc) =>
@@ -22,6 +23,11 @@ export function fleetPage(
       (name) =>
         `- **${link(name, `clusters/${name}/README.md`)}** its status cannot be read by this version, so it is not counted here`,
     );
+  const strangers = foreignWriter
+    ? [
+        `- **this branch** ForeignWriter since ${shortTime(foreignWriter.since)} UTC: commit ${plain(foreignWriter.commit.slice(0, 12))} was not written by Oakum; its pages were written again`,
+      ]
+    : [];
   const coming = docs
     .flatMap((doc) => (doc.policy?.next[0] === undefined ? [] : [{ doc, at: doc.policy.next[0] }]))
     .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
@@ -31,8 +37,8 @@ export function fleetPage(
     `# ${name === 'fleet' ? 'Fleet' : plain(name)}`,
     `${docs.length} ${docs.length === 1 ? 'cluster' : 'clusters'}, ${total((doc) => doc.counts.nodes)} nodes: ${total((doc) => doc.counts.upToDate)} up to date when last looked at, ` +
       `${total((doc) => doc.counts.pending)} with updates or a reboot pending, ${total((doc) => doc.counts.underWay)} under way, ${total((doc) => doc.counts.failed)} failed.`,
-    alerts.length + unknown.length > 0 ? '## Needs a person' : undefined,
-    [...alerts, ...unknown].join('\n'),
+    alerts.length + unknown.length + strangers.length > 0 ? '## Needs a person' : undefined,
+    [...alerts, ...unknown, ...strangers].join('\n'),
     '## Clusters',
     table(
       ['Cluster', 'Ready', 'Now', 'Nodes', 'Up to date', 'Pending', 'Under way', 'Failed', 'Newest run', 'Next (UTC)'],

@@ -75,6 +75,11 @@ describe('status branch abuse', () => {
     await until(async () => !(await shown('clusters/prod/README.md')).includes('nothing to see'));
     await until(async () => said.length > 0);
     expect(said).toEqual([{ code: 'ForeignWriter', commit: theirs }]);
+    // People who read the pages are told, too, and programs.
+    await until(async () =>
+      (await shown('README.md')).includes(`commit ${theirs.slice(0, 12)} was not written by Oakum`),
+    );
+    expect(await shown('fleet.yaml')).toContain(`commit: ${theirs}`);
     expect(readme).not.toBe('');
     await publisher.close();
   }, 30_000);

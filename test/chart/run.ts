@@ -135,6 +135,18 @@ check(
   ['template', 'oakum', chart, ...needed, '--set', 'git.httpsProxy=http://me:secret@proxy:3128'],
   (status) => (status !== 0 ? undefined : 'it rendered'),
 );
+const apart = 'topologyKey: kubernetes.io/hostname';
+check(
+  'prefers other nodes for replicas',
+  ['template', 'oakum', chart, ...needed, '--set', 'replicas=2'],
+  (_, output) =>
+    output.includes('preferredDuringSchedulingIgnoredDuringExecution') && output.includes(apart)
+      ? undefined
+      : 'the replicas are not kept apart',
+);
+check('keeps nobody apart from itself', ['template', 'oakum', chart, ...needed], (status, output) =>
+  status === 0 && !output.includes('podAntiAffinity') ? undefined : 'a single replica has an affinity',
+);
 check('refuses values without a repository', ['template', 'oakum', chart, '--set', 'cluster=prod'], (status, output) =>
   status !== 0 && output.includes('repo') ? undefined : 'it rendered',
 );

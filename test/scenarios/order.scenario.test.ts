@@ -154,6 +154,21 @@ const tales: readonly Tale[] = [
     },
   },
   {
+    name: 'C8: a node that is out already takes a seat of the budget, not of the canary',
+    tell: async () => {
+      const scenario = cluster();
+      scenario.world.sim.node('worker-3').notReady('container runtime is down');
+      scenario.clock.advance(20_000);
+      scenario.commit({
+        ...policy('{ rollout: { concurrency: 2, canary: { nodes: 1, soak: 10m }, soak: 0s } }'),
+        ...request('now'),
+      });
+      await scenario.run(hour);
+      tellNodes(scenario);
+      return scenario;
+    },
+  },
+  {
     name: 'C3: nodes that are left out, and a request that matches none of the rest',
     tell: async () => {
       const scenario = cluster();
