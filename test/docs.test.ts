@@ -239,6 +239,27 @@ describe('YAML of the guides', () => {
   });
 });
 
+test('commands of the guides have verbs and options that there are', () => {
+  const [, list] = split(text('docs/cli.md'), 'verbs');
+  const sections = list.split(/^##+ /m).map((section): [string, string] => [section.split('\n')[0] ?? '', section]);
+  const shared = sections.filter(([title]) => title.startsWith('Options of')).map(([, section]) => section);
+  const known = new Map(sections.map(([title, section]) => [title, section + shared.join('')]));
+  const used = guides.flatMap((page) => {
+    const joined = text(page).replaceAll(/\\\n\s*/g, '');
+    const blocks = [...joined.matchAll(/^(?: {4,}|)oakum ([a-z][a-z-]*)\b(.*)$/gm)];
+    const inline = [...joined.matchAll(/`oakum ([a-z][a-z-]*)\b([^`\n]*)`/g)];
+    return [...blocks, ...inline].map(([line, verb = '', rest = '']) => ({ page, line: line.trim(), verb, rest }));
+  });
+  expect(used.length).toBeGreaterThan(60);
+  const wrong = used.filter(({ verb, rest }) => {
+    const section = known.get(verb);
+    if (section === undefined) return true;
+    const flags = [...rest.replace(/ # .*$/, '').matchAll(/(?:^|\s)(--[a-z][a-z-]*)/g)].map((match) => match[1] ?? '');
+    return flags.some((flag) => flag !== '--help' && !section.includes(`${flag} `) && !section.includes(`${flag}\``));
+  });
+  expect(wrong).toEqual([]);
+});
+
 describe('commands of the guides', () => {
   const scripts = guides
     .map((page) => ({ page, script: blocks(page, 'sh test').join('\n') }))
