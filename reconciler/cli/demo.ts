@@ -1,4 +1,4 @@
-// `oakum demo`: a Git server, a simulated cluster of a dozen nodes, a policy, a request, and the real service between them.
+// `oakum demo`: a Git server, a simulated cluster of a dozen nodes, a policy, a run that somebody approves, and the real service between them.
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,27 +9,39 @@ import { realClock } from '../adapters/clock.ts';
 import { openLog } from '../adapters/log.ts';
 import { type PassResult } from '../pass.ts';
 import { runService } from '../loop.ts';
-import { runEnded } from '../model/ledger.ts';
 import { jobNamespace, ownNamespace } from '../model/names.ts';
 import { realClock as simClock } from '../sim/clock.ts';
 import { serveSim } from '../sim/server.ts';
+import { readSchemas } from '../adapters/assets.ts';
+import { playScenes } from './demo-scenes.ts';
+import { makeDemoSigner } from './demo-signer.ts';
 import { startDemoGit } from './demo-git.ts';
 import { createScreen } from './demo-screen.ts';
 import { imitatedCluster, type ImitatedCluster, kernelUpdate, ordinaryUpdates } from './imitated-cluster.ts';
+import { openReviewDesk } from './review-desk.ts';
 import { openParts } from './parts.ts';
 import { createPublisher } from './publisher.ts';
 import { UsageError } from './settings.ts';
+import { type Check, verifyRun } from './verify.ts';
 
 const run = promisify(execFile);
 /** The demo ends by itself, whatever happens. */
-const longestMs = 110_000;
+const longestMs = 240_000;
+/** What is played before the run's time comes takes about so long. */
+const scenesMs = 15_000;
+const minuteMs = 60_000;
+const bob = { name: 'Bob', email: 'bob@example.org' };
 
-const policy = `# Who is patched, when, and how carefully. The defaults of everything else are in docs/policy.md.
+/** The run's time is the next full minute after the scenes before it. */
+const policy = (
+  at: Date,
+): string => `# Who is patched, when, and how carefully. The defaults of everything else are in docs/policy.md.
 apiVersion: oakum.dev/v1alpha1
 kind: PatchPolicy
 metadata: { name: demo }
 spec:
-  schedule: { preset: monthly, timeZone: Europe/Berlin }
+  schedule: { cron: "${at.getUTCMinutes()} ${at.getUTCHours()} * * *", timeZone: Etc/UTC }
+  approval: { mode: review, approvers: ["@${bob.email}"], leadTime: 1h }
   rollout: { concurrency: 1, topologyKey: topology.kubernetes.io/zone, canary: null, soak: 0s, maxFailures: 2 }
   reboot: { when: ifRequired, returnTimeout: 1m, stableFor: 1s }
 `;
@@ -46,7 +58,7 @@ spec:
 export function registerDemo(program: Command): void {
   program
     .command('demo')
-    .description('the main job on a simulated cluster and a local Git server, in under a minute')
+    .description('the main job on a simulated cluster and a local Git server, in a minute or two')
     .option('--keep', 'stay until interrupted, so that you can commit something yourself')
     .option('--log', 'show the log of the service instead of the table')
     .action(async (flags: { keep?: boolean; log?: boolean }) => {
@@ -73,8 +85,16 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
   const url = `${gitServer.url}/config.git`;
   await git(folder, 'clone', '--quiet', url, work);
 
-  screen.say('a person commits a policy: clusters/demo/policy.yaml');
-  await commit(work, { 'clusters/demo/policy.yaml': policy }, 'demo: patch monthly, one node at a time');
+  screen.say(
+    `a person commits a policy, clusters/demo/policy.yaml: daily, after ${bob.name} has approved; and ${bob.name}'s public key`,
+  );
+  const signer = await makeDemoSigner(folder, bob.name, bob.email);
+  const at = new Date(Math.ceil((realClock.now() + scenesMs) / minuteMs) * minuteMs);
+  const first = { 'clusters/demo/policy.yaml': policy(at), [`signers/${bob.email}.asc`]: signer.publicKey };
+  await commit(work, first, 'demo: patch daily, one node at a time, when Bob approves');
+  const reviewer = join(folder, 'bob');
+  await git(folder, 'clone', '--quiet', url, reviewer);
+  for (const [name, value] of Object.entries(signer.settings)) await git(reviewer, 'config', name, value);
 
   const log = openLog({ level: showLog ? 'info' : 'error' });
   const parts = openParts({
@@ -96,13 +116,23 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
     archived: (name, runIds) => parts.clusters.find((one) => one.name === name)?.loop.archived(runIds),
     onPublish: () => undefined,
   });
-  const stop = new AbortController();
-  const ended = Promise.withResolvers<PassResult | undefined>();
-  process.once('SIGINT', () => {
-    ended.resolve(undefined);
-    stop.abort();
+  const forge = parts.forge;
+  if (!forge) throw new Error('the demo has no place for proposals');
+  const desk = openReviewDesk({
+    forge,
+    git: parts.git,
+    schemas: readSchemas(),
+    clusters: parts.clusters,
+    snapshot: () => parts.source.files(),
+    clock: realClock,
+    log,
+    ownAccounts: [],
+    pollMs: 3_000,
   });
-  let asked = false;
+  const stop = new AbortController();
+  const limit = setTimeout(() => stop.abort(), longestMs);
+  process.once('SIGINT', () => stop.abort());
+  let latest: PassResult | undefined;
   const service = runService(
     {
       source: parts.source,
@@ -115,25 +145,28 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
         if (error instanceof Error && showLog) log.warn({ name }, error.message);
       },
       report: (result) => {
+        latest = result;
         publisher.offer(result);
+        desk.offer(result);
         screen.show(result);
-        if (!asked && result.desired?.policy !== undefined) {
-          asked = true;
-          screen.say('a person asks for a run now: clusters/demo/requests/openssl-fix.yaml');
-          void commit(
-            work,
-            { 'clusters/demo/requests/openssl-fix.yaml': request },
-            'demo: patch now, openssl advisory',
-          );
-        }
-        const runs = Object.values(result.plan.ledger.runs);
-        if (runs.some((one) => one.triggers.some((trigger) => trigger.kind === 'request') && runEnded(one.state)))
-          ended.resolve(result);
       },
     },
     stop.signal,
   );
-  const last = await Promise.race([ended.promise, realClock.sleep(longestMs, stop.signal).then(() => undefined)]);
+  const played = await playScenes({
+    ledger: () => latest?.plan.ledger,
+    say: (line) => screen.say(line),
+    print: (text) => screen.print(text),
+    pushRequest: () =>
+      commit(work, { 'clusters/demo/requests/openssl-fix.yaml': request }, 'demo: patch now, openssl advisory'),
+    messageOf: (branch) => git(bare, 'log', '-1', '--format=%B', branch).catch(() => undefined),
+    reviewer: { dir: reviewer, env: personsGit(folder, bob) },
+    signal: stop.signal,
+  }).then(
+    (last) => ({ last, failure: undefined }),
+    (failure: unknown) => ({ last: undefined, failure }),
+  );
+  clearTimeout(limit);
   if (keep && !stop.signal.aborted) {
     screen.say(
       `staying until you press Ctrl-C. Your turn: cd ${work}, commit something, git push. The API: KUBECONFIG=${kubeconfig} kubectl get nodes -L oakum.dev/run,oakum.dev/phase`,
@@ -142,19 +175,35 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
   }
   stop.abort();
   await service;
+  await desk.close();
   await publisher.close();
   screen.done();
   await tellStatus(bare, screen);
+  const done = played.last;
+  const checks = done === undefined ? [] : await verified(done.id, reviewer);
   await parts.close();
   await api.close();
   await gitServer.close();
-  if (last === undefined && !keep) {
+  if (played.failure !== undefined && !keep) {
     rmSync(folder, { recursive: true, force: true });
-    throw new Error(`the demo did not end within ${longestMs / 1000} s`);
+    throw played.failure instanceof Error ? played.failure : new Error('the demo failed');
+  }
+  if (done !== undefined) {
+    screen.say(`the evidence of the approval, checked in a clone:  oakum verify ${done.id} --cluster demo`);
+    screen.print(
+      checks.map(({ what, ok, note }) => `${ok ? 'ok    ' : 'FAILED'} ${what}${note && `: ${note}`}`).join('\n'),
+    );
+    if (checks.some(({ ok }) => !ok)) throw new Error('the evidence of the approval does not hold');
   }
   screen.say(
     `look at the repository yourself (and delete ${folder} when you have seen enough):  git -C ${bare} log --oneline --all   and   git -C ${bare} show oakum/status:clusters/demo/status.yaml`,
   );
+}
+
+/** What `oakum verify` says in the reviewer's clone. */
+async function verified(id: string, dir: string): Promise<Check[]> {
+  await git(dir, 'fetch', '--quiet', 'origin');
+  return verifyRun(id, { cluster: 'demo', dir, branch: 'origin/main', statusBranch: 'origin/oakum/status' });
 }
 
 /** A dozen nodes: most need a reboot or none, one has nothing to do, one has a full disk. */
@@ -194,7 +243,8 @@ const demoFlags = {
   image: 'docker.io/library/busybox:1.37.0',
   identity: 'demo',
   approvalFloor: 'none',
-  forge: 'none',
+  branch: 'main',
+  forge: 'git',
   forgePoll: '60s',
   maxScans: '2',
   rebootDelay: '1s',
@@ -205,18 +255,26 @@ const demoFlags = {
 async function git(folder: string, ...words: string[]): Promise<string> {
   const { stdout } = await run('git', words, {
     cwd: folder,
-    env: {
-      PATH: process.env['PATH'],
-      HOME: folder,
-      GIT_CONFIG_NOSYSTEM: '1',
-      GIT_TERMINAL_PROMPT: '0',
-      GIT_AUTHOR_NAME: 'A person',
-      GIT_AUTHOR_EMAIL: 'person@example.org',
-      GIT_COMMITTER_NAME: 'A person',
-      GIT_COMMITTER_EMAIL: 'person@example.org',
-    },
+    env: { PATH: process.env['PATH'], ...personsGit(folder, { name: 'A person', email: 'person@example.org' }) },
   });
   return stdout;
+}
+
+/** The environment of one person's git: nothing of this machine's own settings. */
+function personsGit(
+  home: string,
+  { name, email }: { readonly name: string; readonly email: string },
+): Record<string, string> {
+  return {
+    HOME: home,
+    XDG_CONFIG_HOME: home,
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_AUTHOR_NAME: name,
+    GIT_AUTHOR_EMAIL: email,
+    GIT_COMMITTER_NAME: name,
+    GIT_COMMITTER_EMAIL: email,
+  };
 }
 
 async function commit(work: string, files: Readonly<Record<string, string>>, message: string): Promise<void> {
