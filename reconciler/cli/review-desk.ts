@@ -313,8 +313,15 @@ class Desk implements ReviewDesk {
       approval.codeOwners === true && accepted !== undefined
         ? demandOf(await git.readAt({ commit: accepted }, this.stop.signal), forge.kind, paths)
         : undefined;
-    const { minApprovals, approvers } = approval;
-    const rule = { minApprovals, approvers, self: ownAccounts, ...(owners ? { owners } : {}) };
+    const { minApprovals, approvers, unknownAuthors } = approval;
+    const rule = {
+      minApprovals,
+      approvers,
+      self: ownAccounts,
+      own: this.isOurs(pull),
+      ...(unknownAuthors ? { unknownAuthors } : {}),
+      ...(owners ? { owners } : {}),
+    };
     const change = await forge.change(pull.number, teamsOf(rule), this.stop.signal);
     const judgement = judgeChange(change, rule);
     if (judgement.kind === 'approved')

@@ -54,6 +54,7 @@ export function readPolicy(spec: WrittenPolicySpec, reading: Reading, say: Say):
       mode: spec.approval?.mode ?? 'merge',
       minApprovals: spec.approval?.minApprovals ?? 1,
       approvers: spec.approval?.approvers ?? [],
+      ...(spec.approval?.unknownAuthors === undefined ? {} : { unknownAuthors: spec.approval.unknownAuthors }),
       ...(spec.approval?.codeOwners === true ? { codeOwners: true } : {}),
       leadTimeMs: readDuration(spec.approval?.leadTime, 48 * HOUR, ['spec', 'approval', 'leadTime'], say, {
         most: 366 * DAY,

@@ -122,5 +122,9 @@ export interface ApprovalRules {
   readonly approvers: readonly string[];
   /** Owners by CODEOWNERS must agree, too: to every file that takes part in what is approved, and to every change of the configuration. Absent: no. */
   readonly codeOwners?: boolean;
+  /**
+   * What becomes of commits whose author or committer has a mail address that no account claims: any of the reviewers may be that person. Absent: `oneMore`.
+   */
+  readonly unknownAuthors?: 'oneMore' | 'hold' | 'ignore';
   readonly leadTimeMs: number;
 }

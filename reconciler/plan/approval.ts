@@ -62,6 +62,7 @@ export function ruleNow(ledger: LedgerDocument, input: PlanInput): ApprovalRule 
     minApprovals: approval?.minApprovals ?? 1,
     approvers: approval?.approvers ?? [],
     self: input.settings.ownAccounts ?? [],
+    ...(approval?.unknownAuthors === undefined ? {} : { unknownAuthors: approval.unknownAuthors }),
     ...(input.settings.branch === undefined ? {} : { base: input.settings.branch }),
   };
 }
@@ -84,18 +85,19 @@ export function questionAbout(
 
 /**
  * Whether a file that asks for something was approved together with everything that it would do: a quorum at the head of the pull request that brought it, and at that
- * head the same content of every file that takes part (`resolved` stands for shared files).
+ * head the same content of every file that takes part (`resolved` stands for shared files). `own`: the file says what Oakum itself proposed.
  */
 export function judgeFile(
   file: { readonly path: string; readonly oid: string },
   ceiling: Ceiling | undefined,
   ledger: LedgerDocument,
   input: PlanInput,
+  own = false,
 ): Verdict {
   const { desired } = input;
   if (!desired) return held('NoPolicy', 'the config repository has no folder for this cluster');
   const closure = closureOf(desired, input.fleet, { [file.path]: file.oid });
-  return judgeContent(file, closure, ceiling, ledger, input);
+  return judgeContent(file, closure, ceiling, ledger, input, own);
 }
 
 /** As {@link judgeFile}, for one file by itself (`oid` undefined: that it is gone). */
@@ -113,6 +115,7 @@ function judgeContent(
   ceiling: Ceiling | undefined,
   ledger: LedgerDocument,
   input: PlanInput,
+  own = false,
 ): Verdict {
   const reading = readingOf(file, ledger, input);
   const again = input.now + askAgainMs;
@@ -130,7 +133,7 @@ function judgeContent(
   const { pull } = change;
   const owned = rulesInForce(ledger, input)?.approval.codeOwners === true;
   const owners = reading.owners ?? { kind: 'unclear', message: 'CODEOWNERS was not read' };
-  const rule: ApprovalRule = { ...ruleNow(ledger, input), ...(owned ? { owners } : {}) };
+  const rule: ApprovalRule = { ...ruleNow(ledger, input), ...(owned ? { owners } : {}), own };
   const judgement = judgeChange(change, rule);
   const where = `${file.path} (${pull.url})`;
   switch (judgement.kind) {

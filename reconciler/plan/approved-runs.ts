@@ -112,7 +112,13 @@ function verdictOn(run: RunRecord, ledger: LedgerDocument, input: PlanInput): Ve
       },
     };
   if (proposed && proposed.digest === run.digest)
-    return judgeFile({ path: proposed.file, oid: proposed.oid }, proposed.ceiling, ledger, input);
+    return judgeFile(
+      { path: proposed.file, oid: proposed.oid },
+      proposed.ceiling,
+      ledger,
+      input,
+      run.proposal !== undefined,
+    );
   for (const trigger of run.triggers) {
     if (trigger.kind !== 'request') continue;
     const request = input.desired?.requests.find(({ name }) => name === trigger.name);

@@ -1,12 +1,17 @@
 // The judgement of a change: have enough of the right people approved exactly this?
 import type { ApprovalRecord, Change, Review } from '../model/approval.ts';
 import type { OwnerDemand, OwnerGroup } from '../model/code-owners.ts';
+import type { ApprovalRules } from '../model/policy.ts';
 
 /** Who must agree. */
 export interface ApprovalRule {
   readonly minApprovals: number;
   /** `@login`, `@org/team`, or the principal of a key. Never empty: without names nobody can approve. */
   readonly approvers: readonly string[];
+  /** What becomes of commits by addresses that no account claims. Absent: `oneMore`. */
+  readonly unknownAuthors?: ApprovalRules['unknownAuthors'];
+  /** What is judged says exactly what Oakum itself proposed: then it does not matter who wrote the commits. */
+  readonly own?: boolean;
   /** The config branch: reviews of what went to another one are of something else. Absent: not known (a preview). */
   readonly base?: string;
   /** Names and ids of Oakum's own accounts: they never count. */
@@ -44,6 +49,12 @@ export function judgeChange(change: Change, rule: ApprovalRule): Judgement {
   const { pull } = change;
   if (rule.base !== undefined && pull.base !== rule.base)
     return { kind: 'unverifiable', message: `it was reviewed for the branch "${pull.base}", not for "${rule.base}"` };
+  const strangers = rule.own === true || rule.unknownAuthors === 'ignore' ? [] : unclaimed(change);
+  if (rule.unknownAuthors === 'hold' && strangers.length > 0)
+    return {
+      kind: 'unverifiable',
+      message: `no account of the forge claims ${strangers.slice(0, 3).join(', ')}, an address of who wrote the commits`,
+    };
   const before = pull.merged?.at ?? Number.POSITIVE_INFINITY;
   const lost = unresolvedTeams(change, rule);
   const hands = contributorsOf(change);
@@ -89,14 +100,14 @@ export function judgeChange(change: Change, rule: ApprovalRule): Judgement {
       kind: 'unverifiable',
       message: `${objections.slice(0, 5).join(', ')} requests changes, and the members of ${lost.join(', ')} cannot be read from the forge`,
     };
-  const wanted = Math.max(1, rule.minApprovals) + (change.unproven === true ? 1 : 0);
+  const wanted = Math.max(1, rule.minApprovals) + (change.unproven === true || strangers.length > 0 ? 1 : 0);
   if (by.length >= wanted) return judgeOwners(change, groups, sound, lost) ?? approved(change, groups, sound, by);
   if (lost.length > 0)
     return { kind: 'unverifiable', message: `the members of ${lost.join(', ')} cannot be read from the forge` };
   const not = passed.length > 0 ? `; not counted: ${passed.slice(0, 5).join(', ')}` : '';
   return {
     kind: 'waiting',
-    message: `${by.length} of ${wanted} approvals of ${pull.head.slice(0, 10)} by ${rule.approvers.slice(0, 5).join(', ')}${not}${moreNeeded(change)}`,
+    message: `${by.length} of ${wanted} approvals of ${pull.head.slice(0, 10)} by ${rule.approvers.slice(0, 5).join(', ')}${not}${moreNeeded(change, strangers)}`,
   };
 }
 
@@ -155,7 +166,19 @@ function owns(review: Review, { owners }: OwnerGroup, change: Change): boolean {
   });
 }
 
-function moreNeeded(change: Change): string {
+/**
+ * Addresses of authors and committers that no account claims, where the forge tells accounts: GitLab does not, and keeps committers out by itself. Who is named as a co-author
+ * only could as well have been left out.
+ */
+function unclaimed({ pull, contributors }: Change): string[] {
+  if (pull.forge !== 'github' && pull.forge !== 'gitea') return [];
+  const strange = contributors.filter(({ account, role }) => account === undefined && role !== 'co-author');
+  return [...new Set(strange.map(({ email, name }) => email || name))];
+}
+
+function moreNeeded(change: Change, strangers: readonly string[]): string {
+  if (strangers.length > 0)
+    return `; one more than usual, because no account of the forge claims ${strangers.slice(0, 3).join(', ')}`;
   return change.unproven === true ? '; one more than usual, because no signature proves who wrote the commits' : '';
 }
 

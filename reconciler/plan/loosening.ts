@@ -3,6 +3,7 @@ import type { AcceptedRules } from '../model/accepted-rules.ts';
 import { canonical } from '../model/digest.ts';
 import type { Policy } from '../model/policy.ts';
 
+const doubt = { ignore: 0, oneMore: 1, hold: 2 } as const;
 const strictness = { none: 0, merge: 1, review: 2 } as const;
 
 /**
@@ -24,6 +25,10 @@ export function loosens(before: AcceptedRules, after: AcceptedRules): string[] {
   const leavers = missing(old.approvers, next.approvers);
   say(leavers.length > 0, `approval.approvers loses ${leavers.join(', ')}, who could object`);
   say(old.codeOwners === true && next.codeOwners !== true, 'approval.codeOwners is switched off');
+  say(
+    doubt[next.unknownAuthors ?? 'oneMore'] < doubt[old.unknownAuthors ?? 'oneMore'],
+    `approval.unknownAuthors becomes ${next.unknownAuthors ?? 'oneMore'}`,
+  );
   // Windows: without any, every time is open; with some, each new one opens a time.
   say(
     before.windows.length > 0 && (after.windows.length === 0 || lacks(after.windows, before.windows)),

@@ -44,7 +44,7 @@ const files: Readonly<Record<string, string>> = {
     - { http: { url: "https://status.example.org" } }
     - { podSelector: batch=critical, namespace: jobs }
     - { quiet: { for: 2h } }
-  approval: { mode: review, minApprovals: 2, codeOwners: true, approvers: ["@acme/platform"], leadTime: 24h }
+  approval: { mode: review, minApprovals: 2, codeOwners: true, unknownAuthors: hold, approvers: ["@acme/platform"], leadTime: 24h }
   hooks: { before: [warm-cache], after: [smoke-test] }
   strategy: Replace
   onFailure: uncordon

@@ -116,6 +116,35 @@ describe('who counts', () => {
     expect(judged([aReview('alice'), aReview('bob')], { unproven: true })).toBe('approved');
   });
 
+  it.each(['github', 'gitea'] as const)(
+    'wants one more on %s when no account claims an address of who wrote',
+    (forge) => {
+      const by = (
+        names: readonly string[],
+        contributors: readonly Contributor[],
+        more: Partial<ApprovalRule> = {},
+      ): string =>
+        judgeChange(
+          aChange(
+            names.map((name) => aReview(name)),
+            { contributors },
+            { forge },
+          ),
+          { ...rule, ...more },
+        ).kind;
+      for (const role of ['author', 'committer'] as const) {
+        const strange = [hand({ role, email: 'made-up@nowhere.test' })];
+        expect(by(['alice'], strange)).toBe('waiting');
+        expect(by(['alice', 'bob'], strange)).toBe('approved');
+        expect(by(['alice', 'bob'], strange, { unknownAuthors: 'hold' })).toBe('unverifiable');
+        expect(by(['alice'], strange, { unknownAuthors: 'ignore' })).toBe('approved');
+        expect(by(['alice'], strange, { own: true })).toBe('approved');
+      }
+      expect(by(['alice'], [hand({ account: person('writer') })], { unknownAuthors: 'hold' })).toBe('approved');
+      expect(by(['alice'], [hand({ role: 'co-author' })], { unknownAuthors: 'hold' })).toBe('approved');
+    },
+  );
+
   it('lets nobody approve when no approver is named, and wants one approval at least', () => {
     expect(judgeChange(aChange([aReview('alice')]), { ...rule, approvers: [] }).kind).toBe('unverifiable');
     expect(judgeChange(aChange([]), { ...rule, minApprovals: 0 }).kind).toBe('waiting');

@@ -64,7 +64,7 @@ function allowed(rules: AcceptedRules): Set<string> {
       `an update of ${name}`,
     );
   add(!rules.holdRuntime, 'an update of the runtime');
-  const { mode, minApprovals, approvers, codeOwners } = rules.approval;
+  const { mode, minApprovals, approvers, codeOwners, unknownAuthors } = rules.approval;
   const may = (name: string): boolean => approvers.includes(`@${name}`);
   add(mode === 'none', 'a run of a commit that is only wished');
   for (const agree of subsets(people))
@@ -73,6 +73,11 @@ function allowed(rules: AcceptedRules): Set<string> {
       const probe = `a run that ${agree.join(' ')} agree to and ${object.join(' ')} object to`;
       add(mode !== 'review' || quorum, probe);
       add(mode !== 'review' || (quorum && codeOwners !== true), `${probe}, without the owners`);
+      const another = unknownAuthors === 'ignore' || agree.filter(may).length > minApprovals;
+      add(
+        mode !== 'review' || (quorum && another && unknownAuthors !== 'hold'),
+        `${probe}, written by nobody knows whom`,
+      );
     }
   for (const total of [1, 2, 3, 7, 10, 60]) {
     const { kind, value } = rules.concurrency;
@@ -143,6 +148,7 @@ const fields: { readonly [Field in keyof Complete]: fc.Arbitrary<Complete[Field]
     minApprovals: fc.integer({ min: 1, max: 3 }),
     approvers: fc.uniqueArray(fc.constantFrom(...people.map((name) => `@${name}`))),
     codeOwners: fc.boolean(),
+    unknownAuthors: fc.constantFrom('ignore', 'oneMore', 'hold'),
     leadTimeMs: fc.constant(0),
   }),
   windows: fc.array(window, { maxLength: 3 }),

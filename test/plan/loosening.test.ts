@@ -22,6 +22,8 @@ const pairs: readonly [string, Partial<AcceptedRules>, Partial<AcceptedRules>][]
   ['approval.mode', { approval: { ...approval, mode: 'merge' } }, { approval: { ...approval, mode: 'none' } }],
   ['minApprovals', { approval }, { approval: { ...approval, minApprovals: 1 } }],
   ['codeOwners', { approval: { ...approval, codeOwners: true } }, { approval }],
+  ['unknownAuthors', { approval }, { approval: { ...approval, unknownAuthors: 'ignore' } }],
+  ['unknownAuthors', { approval: { ...approval, unknownAuthors: 'hold' } }, { approval }],
   ['FREEZE', { frozen: true }, { frozen: false }],
   ['suspend', { suspended: true }, { suspended: false }],
   ['gate', { gates: [quiet] }, { gates: [] }],
