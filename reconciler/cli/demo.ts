@@ -19,7 +19,6 @@ import { startDemoGit } from './demo-git.ts';
 import { createScreen } from './demo-screen.ts';
 import { imitatedCluster, type ImitatedCluster, kernelUpdate, ordinaryUpdates } from './imitated-cluster.ts';
 import { openReviewDesk } from './review-desk.ts';
-import { openParts } from './parts.ts';
 import { createPublisher } from './publisher.ts';
 import { UsageError } from './settings.ts';
 import { type Check, verifyRun } from './verify.ts';
@@ -97,7 +96,8 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
   for (const [name, value] of Object.entries(signer.settings)) await git(reviewer, 'config', name, value);
 
   const log = openLog({ level: showLog ? 'info' : 'error' });
-  const parts = openParts({
+  const { openParts } = await import('./parts.ts');
+  const parts = await openParts({
     flags: { ...demoFlags, repo: url, cacheDir: join(folder, 'cache'), kubeconfig },
     log,
     watch: true,

@@ -3,10 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { realClock } from '../adapters/clock.ts';
-import { openGitea } from '../adapters/forge-gitea.ts';
 import { openPlainGit } from '../adapters/forge-git.ts';
-import { openGithub } from '../adapters/forge-github.ts';
-import { openGitlab } from '../adapters/forge-gitlab.ts';
 import type { ForgeCredentials, ForgeOptions } from '../adapters/forge-options.ts';
 import type { ForgeKind } from '../model/approval.ts';
 import type { GitHistory } from '../adapters/git.ts';
@@ -148,7 +145,11 @@ function openPlain(
  * The forge of the flags, for proposals and what is told about them; undefined when there is none. Reviews are asked of {@link reviewsFor}. Throws UsageError
  * for flags that do not fit together.
  */
-export function openForgeFrom(flags: ForgeFlags & GitFlags, git: PlainGitSeat['git'], log: Log): OpenForge | undefined {
+export async function openForgeFrom(
+  flags: ForgeFlags & GitFlags,
+  git: PlainGitSeat['git'],
+  log: Log,
+): Promise<OpenForge | undefined> {
   const { forge: kind } = flags;
   if (kind !== 'git' && flags.trustBranch === true) throw new UsageError('--trust-branch belongs to --forge git');
   if (kind !== 'git' && flags.signers !== undefined && flags.requireSignedCommits !== true)
@@ -157,13 +158,14 @@ export function openForgeFrom(flags: ForgeFlags & GitFlags, git: PlainGitSeat['g
   if (flags.branch === undefined)
     throw new UsageError('--forge needs --branch: the branch whose pull requests count must be named');
   const options = (): ForgeOptions => optionsFrom(kind, flags.branch ?? '', flags, log);
+  // The clients are large: only the one that is needed is read.
   switch (kind) {
     case 'github':
-      return openGithub(options());
+      return (await import('../adapters/forge-github.ts')).openGithub(options());
     case 'gitea':
-      return openGitea(options());
+      return (await import('../adapters/forge-gitea.ts')).openGitea(options());
     case 'gitlab':
-      return openGitlab(options());
+      return (await import('../adapters/forge-gitlab.ts')).openGitlab(options());
     case 'git':
       // No key counts here: it is the place of proposals, and what is judged is read in each cluster's own seat.
       return openPlain(flags, { git, own: () => false }, () => Promise.resolve(new Map()), log);

@@ -70,14 +70,14 @@ export interface PartsOptions {
 }
 
 /** Opens everything; nothing is asked of Git or of a cluster before the first call. */
-export function openParts(options: PartsOptions): Parts {
+export async function openParts(options: PartsOptions): Promise<Parts> {
   const { flags, log } = options;
   const connections = clusterConnections(flags);
   const names = connections.map(({ name }) => name);
   const git = openGitFrom(flags, log, wantedPaths(names));
   const schemas = readSchemas();
   const source = new ConfigSource(git, createDesire(schemas), log, proofFrom(flags, git));
-  const forge = openForgeFrom(flags, git, log);
+  const forge = await openForgeFrom(flags, git, log);
   const standard = {
     ...planSettings(flags, readPatchScript()),
     approvalFloor: approvalFloorOf(flags, flags.approvalFloor),

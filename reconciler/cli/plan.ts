@@ -7,7 +7,6 @@ import { iso } from '../model/instant.ts';
 import type { PassResult } from '../pass.ts';
 import { addForgeFlags, type ForgeFlags } from './forge.ts';
 import { withOwnCache } from './own-cache.ts';
-import { openParts } from './parts.ts';
 import { addClusterFlags, addGitFlags, type ClusterFlags, type GitFlags, UsageError } from './settings.ts';
 import { planText } from '../report/text.ts';
 
@@ -27,7 +26,8 @@ export function registerPlan(program: Command): void {
       if (Number.isNaN(now))
         throw new UsageError(`--now: "${flags.now}" is not a time; write it like 2026-12-06T02:00:00Z`);
       const { flags: own, forget } = withOwnCache(flags);
-      const parts = openParts({ flags: own, log: silentLog, watch: false, act: false });
+      const { openParts } = await import('./parts.ts');
+      const parts = await openParts({ flags: own, log: silentLog, watch: false, act: false });
       try {
         const results: PassResult[] = [];
         for (const { loop } of parts.clusters) {

@@ -9,7 +9,7 @@ import { openWebhooks, type Webhooks } from '../adapters/webhooks.ts';
 import { runService } from '../loop.ts';
 import type { Log } from '../ports.ts';
 import { addForgeFlags, type ForgeFlags } from './forge.ts';
-import { openParts, type Parts } from './parts.ts';
+import type { Parts } from './parts.ts';
 import { openReviewDesk, type ReviewDesk } from './review-desk.ts';
 import { readSchemas } from '../adapters/assets.ts';
 import { createPublisher } from './publisher.ts';
@@ -52,7 +52,8 @@ export function registerRun(program: Command): void {
 async function serve(flags: RunFlags): Promise<void> {
   const log = openLog({ level: flags.logLevel });
   const metrics = openMetrics();
-  const parts = openParts({ flags, log, watch: true, act: true, onRequest: metrics.countRequest });
+  const { openParts } = await import('./parts.ts');
+  const parts = await openParts({ flags, log, watch: true, act: true, onRequest: metrics.countRequest });
   const port = numberFlag('http-port', flags.httpPort, 0, 65_535) ?? 8080;
   const pollMs = durationFlag('poll', flags.poll);
   const health = healthOf(parts, metrics);
@@ -101,7 +102,8 @@ async function serve(flags: RunFlags): Promise<void> {
 
 async function runOnce(flags: RunFlags): Promise<void> {
   const log = openLog({ level: flags.logLevel });
-  const parts = openParts({ flags, log, watch: false, act: true });
+  const { openParts } = await import('./parts.ts');
+  const parts = await openParts({ flags, log, watch: false, act: true });
   const publisher = publisherOf(parts, log, undefined);
   const desk = deskOf(parts, flags, log);
   try {

@@ -6,7 +6,6 @@ import { clusterFolder, statusYaml } from '../report/files.ts';
 import { readStatusDocument } from '../report/read-status.ts';
 import { clusterText, fleetText } from '../report/text.ts';
 import { withOwnCache } from './own-cache.ts';
-import { openGitFrom } from './parts.ts';
 import { addGitFlags, type GitFlags, UsageError } from './settings.ts';
 
 interface StatusFlags {
@@ -43,6 +42,7 @@ function print(docs: readonly StatusDocument[], { cluster, output }: StatusFlags
  */
 export async function readDocuments(given: GitFlags, cluster: string | undefined): Promise<StatusDocument[]> {
   const { flags, forget } = withOwnCache(given);
+  const { openGitFrom } = await import('./parts.ts');
   const git = openGitFrom(flags, silentLog, 'all');
   try {
     const { files } = await git.readStatus(cluster === undefined ? 'clusters/' : clusterFolder(cluster));
