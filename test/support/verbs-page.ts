@@ -10,7 +10,7 @@ function help(...args: string[]): string {
   const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args, '--help'], {
     encoding: 'utf8',
     env,
-    timeout: 30_000,
+    timeout: 60_000,
   });
   if (status !== 0) throw new Error(`oakum ${args.join(' ')} --help ended with ${status}: ${stderr}`);
   return stdout;
