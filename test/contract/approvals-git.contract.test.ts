@@ -242,6 +242,19 @@ describe('keys', () => {
     expect(oakum.jobs()).toBe(0);
   });
 
+  it('and the mode are told in the status, also when the deployment demands more than the policy', async () => {
+    await oakum.close();
+    oakum = new ApprovalWorld(plain(), start, { approvalFloor: 'review' });
+    clone.commit('root', { [policyFile]: policy().replace('mode: review', 'mode: merge') }, { signed: false });
+    clone.push();
+    expect((await oakum.pass()).plan.approval).toBe('review: 1 of @ann@example.org, @bob@example.org');
+    await oakum.close();
+    oakum = new ApprovalWorld(plain(), start);
+    expect((await oakum.pass()).plan.approval).toBe(
+      'merge: whoever may bring something to the config branch is trusted',
+    );
+  });
+
   it('that are nowhere let nobody approve', async () => {
     await oakum.close();
     await open({ 'signers/allowed_signers': '# nobody\n' });
