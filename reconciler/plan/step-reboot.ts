@@ -1,4 +1,5 @@
 // The reboot: asked for once, proven by a new boot id, and limited in number and time.
+import type { Action } from '../model/action.ts';
 import type { NodeHistory, NodeRecord } from '../model/ledger.ts';
 import { meaningOf } from '../model/patch-result.ts';
 import { spellDuration } from '../model/duration.ts';
@@ -148,7 +149,8 @@ export function rebooting(context: StepContext): StepResult {
         `boot id is still ${record.bootIdBefore.slice(0, 8)}; the reboot is asked for once more`,
         'RebootDidNotHappen',
       );
-      return { ...again, record: { ...again.record, rebootAt: now, notBefore: undefined }, rebooted: now };
+      const next = { ...again.record, rebootAt: now, notBefore: undefined };
+      return { ...again, record: next, actions: withdrawn(context), rebooted: now };
     }
     return {
       record: atEnd(
@@ -158,7 +160,7 @@ export function rebooting(context: StepContext): StepResult {
         'RebootDidNotHappen',
         `boot id did not change in ${spellDuration(now - record.since)}`,
       ),
-      actions: [],
+      actions: withdrawn(context),
     };
   }
   const told = waiting(
@@ -222,4 +224,14 @@ export function rejoining(context: StepContext): StepResult {
     record: enterJobPhase({ ...record, backSince }, 'Verifying', now, 'checks what was installed'),
     actions: [],
   };
+}
+
+/** A reboot Job that hangs would reboot the node when nobody waits for it any more: it goes before another one comes, and at the end. */
+function withdrawn({ jobs, node }: StepContext): Action[] {
+  return [...jobs.values()]
+    .filter(
+      (job) =>
+        job.nodeUid === node.uid && job.step === 'reboot' && (job.state === 'waiting' || job.state === 'running'),
+    )
+    .map((job) => ({ kind: 'deleteJob', name: job.name, uid: job.uid }));
 }

@@ -79,6 +79,7 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
     must(controlPlane.length === 0 || working.length === 1, 'a control-plane node is not alone');
   }
 
+  checkJobs(input, plan, must);
   for (const action of plan.actions) {
     if (action.kind === 'createJob' && action.manifest.metadata.labels['oakum.dev/step'] === 'reboot') {
       const { frozen } = input.desired ?? {};
@@ -159,6 +160,20 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
   must(plan.wakeAt > now, 'the next look is not in the future');
 
   if (broken.length > 0) throw new Error(`broken at ${new Date(now).toISOString()}:\n  ${broken.join('\n  ')}`);
+}
+
+/** One Job at a time on each node and step: none is made while another one waits or runs there. */
+function checkJobs({ observed }: PlanInput, plan: Plan, must: Must): void {
+  const open = observed.jobs.filter((job) => job.state === 'waiting' || job.state === 'running');
+  const busy = new Map<string, string>(open.map((job) => [`${job.nodeUid}/${job.step}`, job.name]));
+  for (const action of plan.actions) {
+    if (action.kind !== 'createJob') continue;
+    const { name, labels } = action.manifest.metadata;
+    const place = `${labels['oakum.dev/node-uid'] ?? ''}/${labels['oakum.dev/step'] ?? ''}`;
+    const other = busy.get(place);
+    must(other === undefined || other === name, `Job ${name} is made on ${action.node} while ${other} is there`);
+    busy.set(place, name);
+  }
 }
 
 /** A node is taken out by hand only within the budget, and comes back in time. */
