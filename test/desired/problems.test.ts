@@ -49,6 +49,29 @@ const rows: readonly {
     says: /90s, 30m, 24h, 7d/,
   },
   {
+    name: 'owners who would never be asked',
+    files: inPolicy('spec:\n  approval:\n    codeOwners: true\n'),
+    wanted: [`${prod}:7:17 spec.approval.codeOwners contradiction`],
+    says: /needs mode: review/,
+  },
+  {
+    name: 'a rewrite from a commit to itself',
+    files: {
+      'accept-rewrite.yaml': object(
+        'AcceptRewrite',
+        'accept-rewrite',
+        `spec: { from: [${'a'.repeat(40)}], to: ${'a'.repeat(40)} }\n`,
+      ),
+    },
+    wanted: ['accept-rewrite.yaml:5:63 spec.to contradiction'],
+  },
+  {
+    name: 'a rewrite in a file of nearly the right name',
+    files: { 'accept_rewrite.yml': 'anything' },
+    wanted: ['accept_rewrite.yml:1:1  not-read'],
+    says: /rename the file/,
+  },
+  {
     name: 'a missing field stands at its parent',
     files: inPolicy('spec:\n  windows:\n    - start: "22:00"\n'),
     wanted: [`${prod}:7:7 spec.windows[0].duration missing-field`],
