@@ -47,6 +47,7 @@ it('patches two clusters from one process, and keeps one going while the other i
   expect(west.lights.node('light-001').boots()).toBe(1);
   await power.startApiServer();
   await done(east, 'west', 'again');
+  expect((await east.status('west'))?.runs[0]).toMatchObject({ state: 'Succeeded' });
   expect(west.lights.node('light-001').boots()).toBe(2);
   expect(east.witness.mostOut()).toBe(1);
   expect(await oakum.stop()).toBe(0);

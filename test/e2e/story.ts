@@ -63,7 +63,7 @@ export class Story {
     const pace = ['--poll', '1s', '--http-port', '0', '--reboot-delay', '1s', '--retry-delay', '1s'];
     const running = startOakum([
       ...['run', '--repo', this.git.url, '--cache-dir', this.newCache()],
-      ...[...where, ...pace, '--job-start-timeout', '20s', ...flags],
+      ...[...where, ...pace, '--job-start-timeout', '60s', ...flags],
     ]);
     this.processes.push(running);
     return running;
