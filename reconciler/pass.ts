@@ -12,7 +12,8 @@ import { previewChange, type Preview } from './plan/preview.ts';
 import { interestOf, planCluster } from './plan/plan.ts';
 import { wantedApprovals } from './plan/approved-runs.ts';
 import { wantedGates } from './plan/outside-gates.ts';
-import type { Approvals, Cluster, Gates, Ledger, Lease, Log } from './ports.ts';
+import { wantedPeers } from './plan/waves.ts';
+import type { Approvals, Cluster, Gates, Ledger, Lease, Log, Peers } from './ports.ts';
 import type { Source } from './source.ts';
 
 /** A standby looks so often whether the Lease has come to it: a quiet cluster would not wake it. */
@@ -40,6 +41,8 @@ export interface Seat {
   readonly gates?: Gates;
   /** Asks the forge for reviews; without it nothing that needs one starts. */
   readonly approvals?: Approvals;
+  /** Tells how the other clusters of a rollout fare; without it later waves wait. */
+  readonly peers?: Peers;
 }
 
 /** Everything that one pass over one cluster saw and decided. */
@@ -221,7 +224,9 @@ export class ClusterLoop {
       evictions: this.answers.evictions,
       refusals: this.answers.refusals,
     };
-    return { ...wishes, observed, ledger: this.document };
+    const others = wantedPeers(this.document, desired);
+    const peers = others.length > 0 ? await this.seat.peers?.read(others) : undefined;
+    return { ...wishes, observed, ...(peers ? { peers } : {}), ledger: this.document };
   }
 
   private result(

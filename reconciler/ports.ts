@@ -1,4 +1,4 @@
-// The doors to the outside, types only: Git, Forge, Cluster, Gates, Approvals, Ledger, Lease, Clock, Log.
+// The doors to the outside, types only: Git, Forge, Cluster, Gates, Approvals, Peers, Ledger, Lease, Clock, Log.
 import type { ApprovalQuestion, ApprovalReadings, Change, ForgeKind, PullRequest } from './model/approval.ts';
 import type { Problem } from './model/failure.ts';
 import type { LedgerDocument } from './model/ledger.ts';
@@ -6,6 +6,7 @@ import type { RawCluster, ObserveInterest, StandbyView } from './model/observed.
 import type { Action } from './model/action.ts';
 import type { GateReadings } from './model/gate.ts';
 import type { OutsideGate } from './model/policy.ts';
+import type { PeerReadings } from './model/rollout.ts';
 
 /** One file of the config repository at one commit. */
 export interface ConfigFile {
@@ -195,6 +196,12 @@ export type ActionResult =
 export interface Gates {
   /** Reads these gates, or uses readings that are a few seconds old. */
   read(gates: readonly OutsideGate[]): Promise<GateReadings>;
+}
+
+/** The other clusters of a rollout. Never throws: what cannot be read is `unread`, and whoever needs it waits. */
+export interface Peers {
+  /** What these clusters tell of the rollouts that they take part in; may be a minute old. */
+  read(clusters: readonly string[]): Promise<PeerReadings>;
 }
 
 /** The ledger in the cluster: compare-and-swap, written before the effect. */

@@ -61,14 +61,17 @@ describe('the kitchen sink', () => {
     expect(places(desire(kitchenSink.files))).toEqual([]);
   });
 
-  test.each(['Fleet', 'Cluster', 'PatchPolicy', 'PatchRequest'] as const)('has every field of %s', (kind) => {
-    const schema = readSchemas()[kind];
-    const wanted = isSchema(schema)
-      ? inside(schema)
-          .map(({ at }) => at)
-          .filter((at) => /\.\w+$/.test(at))
-      : [];
-    const written = new Set(kitchenSink.values(kind).flatMap((value) => fieldsOf(value)));
-    expect(wanted.filter((field) => !written.has(field))).toEqual([]);
-  });
+  test.each(['Fleet', 'Cluster', 'PatchPolicy', 'PatchRequest', 'Rollout'] as const)(
+    'has every field of %s',
+    (kind) => {
+      const schema = readSchemas()[kind];
+      const wanted = isSchema(schema)
+        ? inside(schema)
+            .map(({ at }) => at)
+            .filter((at) => /\.\w+$/.test(at))
+        : [];
+      const written = new Set(kitchenSink.values(kind).flatMap((value) => fieldsOf(value)));
+      expect(wanted.filter((field) => !written.has(field))).toEqual([]);
+    },
+  );
 });

@@ -11,6 +11,7 @@ const schemaFiles = {
   PatchRun: 'patch-run',
   PatchApproval: 'patch-approval',
   AcceptRewrite: 'accept-rewrite',
+  Rollout: 'rollout',
   ClusterStatus: 'cluster-status',
   FleetStatus: 'fleet-status',
 } as const;
@@ -38,6 +39,7 @@ export function readSchemas(): Readonly<Record<SchemaKind, object>> {
     PatchRun: read('PatchRun'),
     PatchApproval: read('PatchApproval'),
     AcceptRewrite: read('AcceptRewrite'),
+    Rollout: read('Rollout'),
     ClusterStatus: read('ClusterStatus'),
     FleetStatus: read('FleetStatus'),
   };

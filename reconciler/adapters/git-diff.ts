@@ -3,7 +3,7 @@ import type { ConfigFile } from '../ports.ts';
 import type { Packs } from './git-packs.ts';
 import { folderMode, readTree, type TreeEntry } from './git-trees.ts';
 
-/** Which paths are read: names of files, folders with a slash at the end, or everything. */
+/** Which paths are read: names of files, folders with a slash at the end, or everything. A `*` in place of a folder stands for any one folder. */
 export type Wanted = readonly string[] | 'all';
 
 /** Files of the new tree that are new or other, and paths that are gone. */
@@ -18,15 +18,30 @@ export const largestFile = 256 * 1024;
 const deepest = 64;
 
 export function isWanted(path: string, wanted: Wanted): boolean {
-  return wanted === 'all' || wanted.some((item) => path === item || (item.endsWith('/') && path.startsWith(item)));
+  if (wanted === 'all') return true;
+  return wanted.some((item) => {
+    const pattern = filled(item, path);
+    return path === pattern || (pattern.endsWith('/') && path.startsWith(pattern));
+  });
 }
 
 /** Whether a folder (with a slash at the end) is wanted or leads to something wanted. */
 function leadsToWanted(folder: string, wanted: Wanted): boolean {
-  return (
-    wanted === 'all' ||
-    wanted.some((item) => item.startsWith(folder) || (item.endsWith('/') && folder.startsWith(item)))
-  );
+  if (wanted === 'all') return true;
+  return wanted.some((item) => {
+    const pattern = filled(item, folder);
+    return pattern.startsWith(folder) || (pattern.endsWith('/') && folder.startsWith(pattern));
+  });
+}
+
+/** The pattern with the names of this path in place of its stars. */
+function filled(pattern: string, path: string): string {
+  if (!pattern.includes('*')) return pattern;
+  const names = path.split('/');
+  return pattern
+    .split('/')
+    .map((part, index) => (part === '*' ? names[index] || part : part))
+    .join('/');
 }
 
 /** Git refuses to make such names; a tree that has them was forged, and their paths would mean something else than they say. */

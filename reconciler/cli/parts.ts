@@ -34,6 +34,7 @@ import {
   UsageError,
   withSecretDir,
 } from './settings.ts';
+import { openPeers } from './peers.ts';
 import { version } from './version.ts';
 
 /** One cluster, ready to be worked on. */
@@ -85,7 +86,12 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
     ...(flags.branch === undefined ? {} : { branch: flags.branch }),
   };
   const settings = options.settings?.(standard) ?? standard;
-  const clusters = connections.map(({ name, source: kubeconfig }): ClusterParts => {
+  const peers = openPeers({
+    git,
+    clock: realClock,
+    own: (name) => clusters.find((one) => one.name === name)?.loop,
+  });
+  const clusters: readonly ClusterParts[] = connections.map(({ name, source: kubeconfig }): ClusterParts => {
     const uncounted = httpTransport(kubeconfig, { version, ...(options.rate ? { rate: options.rate } : {}) });
     const transport = options.onRequest ? counted(uncounted, () => realClock.now(), options.onRequest) : uncounted;
     const cluster = openCluster({
@@ -117,7 +123,7 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
     };
     const reviews = reviewsFor(flags, forge, plain, log);
     const approvals = reviews && openApprovals({ forge: reviews, git, schemas, clock: realClock, log });
-    const seat = { name, cluster, ledger, lease, gates, ...(approvals ? { approvals } : {}) };
+    const seat = { name, cluster, ledger, lease, gates, peers, ...(approvals ? { approvals } : {}) };
     const loop: ClusterLoop = new ClusterLoop(seat, settings, log);
     return { name, cluster, lease, loop };
   });
@@ -180,7 +186,7 @@ function authFrom(flags: GitFlags): GitAuth | undefined {
   };
 }
 
-/** An agent reads its own folder and what that folder may refer to; a hub reads everything. */
+/** An agent reads its own folder, what that folder may refer to, and what tells which clusters a rollout takes; a hub reads everything. */
 function wantedPaths(names: readonly string[]): readonly string[] | 'all' {
   if (names.length !== 1) return 'all';
   return [

@@ -62,6 +62,7 @@ class StatusPublisher implements Publisher {
   /** The newest result of each cluster that was not looked at yet, because the branch is still being read. */
   private readonly fresh = new Map<string, PassResult>();
   private fleet: PassResult['fleet'] | undefined;
+  private rollouts: FleetFacts['rollouts'];
   private commit = '';
   private dirty = false;
   private dueAt = Number.POSITIVE_INFINITY;
@@ -93,6 +94,7 @@ class StatusPublisher implements Publisher {
       return;
     }
     this.fleet = result.fleet;
+    this.rollouts = result.source.desired?.rollouts ?? this.rollouts;
     this.commit = result.source.commit ?? this.commit;
     this.fresh.set(result.name, result);
     if (this.opened) this.takeFresh();
@@ -237,7 +239,13 @@ class StatusPublisher implements Publisher {
   }
 
   private fleetFacts(): Omit<FleetFacts, 'unread'> {
-    return { name: this.fleet?.name ?? 'fleet', commit: this.commit, foreignWriter: this.foreign };
+    const { rollouts } = this;
+    return {
+      name: this.fleet?.name ?? 'fleet',
+      commit: this.commit,
+      foreignWriter: this.foreign,
+      ...(rollouts ? { rollouts } : {}),
+    };
   }
 
   /**

@@ -346,7 +346,7 @@ function awaiting(result: PassResult): RunRecord[] {
     (run) =>
       run.state === 'AwaitingApproval' &&
       run.proposal !== undefined &&
-      run.triggers.some(({ kind }) => kind === 'schedule' || kind === 'sla'),
+      run.triggers.some(({ kind }) => kind === 'schedule' || kind === 'sla' || kind === 'rollout'),
   );
 }
 

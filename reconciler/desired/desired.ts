@@ -6,6 +6,7 @@ import type { ClusterPart } from './cluster.ts';
 import { defaultFleet } from './objects.ts';
 import { ownerOf, readFile } from './read-file.ts';
 import type { InputFile, ReadFile } from './read-file.ts';
+import { noRollouts, resolveRollouts, type Member, type RolloutPart } from './rollouts.ts';
 import { createJudges } from './schema.ts';
 import type { Schemas } from './schema.ts';
 import { pinnedTwice, twinRule } from './twins.ts';
@@ -45,9 +46,15 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
   const parts = new Map<string, ClusterPart>();
   const results = new Map<
     string,
-    { readonly part: ClusterPart; readonly fleet: FleetPart; readonly desired: ClusterDesired }
+    {
+      readonly part: ClusterPart;
+      readonly fleet: FleetPart;
+      readonly waves: string;
+      readonly desired: ClusterDesired;
+    }
   >();
   let fleetPart: FleetPart = { fleet: defaultFleet, frozen: false, problems: [], inputs: [], rewrite: undefined };
+  let rolloutPart: RolloutPart = noRollouts;
   let names: readonly string[] = [];
   let looseProblems: readonly Problem[] = [];
   let policyProblems: readonly Problem[] = [];
@@ -127,16 +134,32 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
 
   function whole(name: string, part: ClusterPart): ClusterDesired {
     const cached = results.get(name);
-    if (cached?.part === part && cached.fleet === fleetPart) return cached.desired;
+    const held = rolloutPart.held.get(name) ?? [];
+    const taken = rolloutPart.taken.get(name) ?? [];
+    const waves = held.length === 0 && taken.length === 0 ? '' : JSON.stringify([held, taken]);
+    if (cached?.part === part && cached.fleet === fleetPart && cached.waves === waves) return cached.desired;
     const { desired: own } = part;
+    const others = [...fleetPart.problems, ...held];
     const desired: ClusterDesired = {
       ...own,
-      problems: fleetPart.problems.length === 0 ? own.problems : sortProblems([...own.problems, ...fleetPart.problems]),
+      problems: others.length === 0 ? own.problems : sortProblems([...own.problems, ...others]),
+      ...(taken.length > 0 ? { rollouts: taken } : {}),
       frozen: fleetPart.frozen ? 'fleet' : own.frozen,
       inputs: [...own.inputs, ...fleetPart.inputs].sort((a, b) => compare(a.path, b.path)),
     };
-    results.set(name, { part, fleet: fleetPart, desired });
+    results.set(name, { part, fleet: fleetPart, waves, desired });
     return desired;
+  }
+
+  function readRolloutPart(): RolloutPart {
+    const reads = [...known.values()].filter(({ place }) => ownerOf(place)?.kind === 'rollout');
+    if (reads.length === 0) return noRollouts;
+    const members = [...folders].map(([name, folder]): Member => {
+      const own = folder.get(`clusters/${name}/cluster.yaml`);
+      if (own?.says.kind === 'settings') return { name, says: own.says.settings };
+      return { name, says: own ? 'unclear' : undefined };
+    });
+    return resolveRollouts(reads, members);
   }
 
   return (snapshot) => {
@@ -158,8 +181,9 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
         results.delete(name);
       }
     }
+    if (dirty.size > 0 || owners.has('rollout')) rolloutPart = readRolloutPart();
     const clusters = new Map<string, ClusterDesired>();
-    const problems: Problem[] = [...fleetPart.problems, ...looseProblems, ...policyProblems];
+    const problems: Problem[] = [...fleetPart.problems, ...looseProblems, ...policyProblems, ...rolloutPart.problems];
     for (const name of names) {
       const part = parts.get(name);
       if (part === undefined) continue;
@@ -175,6 +199,7 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
       committedAt: snapshot.committedAt,
       fleet: fleetPart.fleet,
       clusters,
+      rollouts: rolloutPart.rollouts,
       problems: sortProblems(problems),
       ...(fleetPart.rewrite ? { rewrite: fleetPart.rewrite } : {}),
     };

@@ -2,13 +2,14 @@
 import { ownerPaths } from '../model/code-owners.ts';
 
 /** The kinds of files that this version reads. */
-export type FileKind = 'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun' | 'AcceptRewrite';
+export type FileKind = 'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun' | 'AcceptRewrite' | 'Rollout';
 
-/** Whom a fault in a file holds: everybody, one cluster, or those that use a shared policy. */
+/** Whom a fault in a file holds: everybody, one cluster, those that use a shared policy, or those that a rollout takes along. */
 export type Owner =
   | { readonly kind: 'fleet' }
   | { readonly kind: 'cluster'; readonly cluster: string }
   | { readonly kind: 'policy'; readonly policy: string }
+  | { readonly kind: 'rollout' }
   | { readonly kind: 'nobody' };
 
 /** What one path means. */
@@ -51,8 +52,9 @@ export function placeOf(path: string): Place {
       return inPolicies(rest);
     case 'signers':
       return /^(?:allowed_signers|[^/]+\.asc)$/.test(rest.join('/')) ? { kind: 'signers', owner: fleet } : other;
-    case 'profiles':
     case 'rollouts':
+      return inRollouts(rest);
+    case 'profiles':
       return harmless.test(parts.at(-1) ?? '') ? other : notSupported({ kind: 'nobody' }, `${top}/`);
     default:
       return rest.length === 0 ? inRoot(top) : nearFolder(top);
@@ -74,8 +76,8 @@ function inRoot(file: string): Place {
 }
 
 function nearFolder(top: string): Place {
-  const meant = ['clusters', 'policies'].find(
-    (name) => top.toLowerCase() === name || top === (name === 'policies' ? 'policy' : 'cluster'),
+  const meant = ['clusters', 'policies', 'rollouts'].find(
+    (name) => top.toLowerCase() === name || top === (name === 'policies' ? 'policy' : name.slice(0, -1)),
   );
   return meant === undefined ? other : notRead({ kind: 'nobody' }, `the folder is called ${meant}/; rename it`);
 }
@@ -89,6 +91,15 @@ function inPolicies(rest: readonly string[]): Place {
   const owner: Owner = { kind: 'policy', policy: name };
   if (deeper.length > 0) return notRead(owner, 'shared policies are files directly in policies/, named <policy>.yaml');
   return named(file, name, owner, 'PatchPolicy');
+}
+
+function inRollouts(rest: readonly string[]): Place {
+  const [file = '', ...deeper] = rest;
+  const owner: Owner = { kind: 'rollout' };
+  if (rest.length === 0) return notRead(owner, 'rollouts must be a folder with one file for each rollout');
+  if (harmless.test(rest.at(-1) ?? '')) return other;
+  if (deeper.length > 0) return notRead(owner, 'rollouts are files directly in rollouts/, named <rollout>.yaml');
+  return named(file, /^(.+)\.ya?ml$/i.exec(file)?.[1] ?? file, owner, 'Rollout');
 }
 
 function inClusters(rest: readonly string[]): Place {

@@ -138,7 +138,7 @@ export function readRewrite(
 }
 
 /** Milliseconds since the epoch of an RFC 3339 time whose form the schema has checked. */
-function readTime(text: string | undefined, field: string, say: Say): number | undefined {
+export function readTime(text: string | undefined, field: string, say: Say): number | undefined {
   if (text === undefined) return undefined;
   const instant = Date.parse(text.toUpperCase());
   const day = text.slice(0, 10);

@@ -5,6 +5,7 @@ import { placeOf } from './layout.ts';
 import type { Owner, Place } from './layout.ts';
 import { readCluster, readFleet, readRequest, readRewrite, readRun } from './objects.ts';
 import { readPolicy } from './policy.ts';
+import { readRollout, type RolloutFile } from './rollout.ts';
 import type { Finding, Judge, Judges } from './schema.ts';
 import type { Say } from './times.ts';
 import { locate, readYaml } from './yaml.ts';
@@ -31,6 +32,7 @@ export interface ReadFile {
     | { readonly kind: 'request'; readonly request: Request }
     | { readonly kind: 'run'; readonly run: ProposedRun }
     | { readonly kind: 'rewrite'; readonly rewrite: Rewrite }
+    | { readonly kind: 'rollout'; readonly rollout: RolloutFile }
     | { readonly kind: 'freeze' }
     | { readonly kind: 'nothing' };
 }
@@ -141,6 +143,11 @@ function readObject(file: InputFile, place: Place & { kind: 'object' }, judges: 
           kind: 'rewrite',
           rewrite: readRewrite(written, file, say),
         }));
+      case 'Rollout':
+        return allowed(judges.Rollout, yaml.value, file, problems, (written) => {
+          checkName(written, place, say);
+          return { kind: 'rollout', rollout: readRollout(written, file, say) };
+        });
       case 'PatchPolicy':
         return allowed(judges.PatchPolicy, yaml.value, file, problems, (written) => {
           checkName(written, place, say);

@@ -9,12 +9,13 @@ import type {
   WrittenPolicy,
   WrittenRequest,
   WrittenRewrite,
+  WrittenRollout,
   WrittenRun,
 } from './written.ts';
 
 /** The schemas of the kinds that are read, as parsed JSON. */
 export type Schemas = Readonly<
-  Record<'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun' | 'AcceptRewrite', object>
+  Record<'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun' | 'AcceptRewrite' | 'Rollout', object>
 >;
 
 /** A fault at a field, not yet at a line. */
@@ -41,6 +42,7 @@ export interface Judges {
   readonly PatchRequest: Judge<WrittenRequest>;
   readonly PatchRun: Judge<WrittenRun>;
   readonly AcceptRewrite: Judge<WrittenRewrite>;
+  readonly Rollout: Judge<WrittenRollout>;
 }
 
 /** Findings of one file that are told. */
@@ -56,6 +58,7 @@ export function createJudges(schemas: Schemas): Judges {
     PatchRequest: judge(ajv.compile<WrittenRequest>(schemas.PatchRequest)),
     PatchRun: judge(ajv.compile<WrittenRun>(schemas.PatchRun)),
     AcceptRewrite: judge(ajv.compile<WrittenRewrite>(schemas.AcceptRewrite)),
+    Rollout: judge(ajv.compile<WrittenRollout>(schemas.Rollout)),
   };
 }
 
@@ -203,6 +206,7 @@ function formOf(error: ErrorObject): string {
   if (pattern.includes('%')) return 'write a number of nodes, or a share from "1%" to "100%"';
   if (pattern.includes('[Tt]'))
     return 'a time is written as 2026-12-06T22:00:00Z or with an offset, 2026-12-06T22:00:00+01:00';
+  if (pattern.startsWith('^[0-9]{8}-[0-9]{6}-')) return 'a run is written by its id: 20261206-220000-monthly';
   if (pattern.startsWith('^([01][0-9]')) return 'a time of day is written as "22:00", from "00:00" to "23:59"';
   if (pattern === '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') return 'a date is written as 2026-12-18';
   if (pattern.includes('*?')) return 'a package is letters, digits and . + - _, with * and ? as in a shell';

@@ -54,6 +54,25 @@ export type WrittenRewrite = Written<{
   readonly reason?: string;
 }>;
 
+/** A file in `rollouts/`. */
+export type WrittenRollout = Written<{
+  readonly suspend?: boolean;
+  readonly schedule?: WrittenSchedule;
+  readonly start?: string;
+  readonly lock?: boolean;
+  readonly waves: readonly {
+    readonly name: string;
+    readonly selector?: string;
+    readonly clusters?: readonly string[];
+    readonly soak?: string;
+    readonly maxFailures?: number;
+    readonly concurrency?: number;
+    readonly approval?: boolean;
+  }[];
+  readonly approved?: readonly { readonly run: string; readonly wave: string }[];
+  readonly skip?: readonly { readonly run: string; readonly cluster: string; readonly reason?: string }[];
+}>;
+
 /** A policy of a cluster or a shared one. */
 export type WrittenPolicy = Written<WrittenPolicySpec>;
 

@@ -2,6 +2,7 @@
 import type { Ceiling } from './approval.ts';
 import type { Problem } from './failure.ts';
 import type { Policy } from './policy.ts';
+import type { FleetRollout } from './rollout.ts';
 import type { Selector } from './selector.ts';
 
 /** What the whole repository asks for at one commit. */
@@ -12,6 +13,8 @@ export interface Desired {
   readonly fleet: Fleet;
   /** By the cluster's name, sorted. */
   readonly clusters: ReadonlyMap<string, ClusterDesired>;
+  /** Sorted by name; those whose file is valid. Absent: none. */
+  readonly rollouts?: readonly FleetRollout[];
   /** Problems of all files, sorted by file, line and column. */
   readonly problems: readonly Problem[];
   /** `accept-rewrite.yaml`, when there is one and it is valid. */
@@ -49,6 +52,8 @@ export interface ClusterDesired {
   readonly requests: readonly Request[];
   /** Runs that Oakum proposed and somebody merged. */
   readonly runs: readonly ProposedRun[];
+  /** Rollouts that take this cluster along, sorted by name. Absent: none. */
+  readonly rollouts?: readonly FleetRollout[];
   /** A file FREEZE: in the root (`fleet`), in the cluster's folder (`cluster`), or none. */
   readonly frozen: 'fleet' | 'cluster' | undefined;
   /** The files that this cluster's runs are made of, sorted by path: what an approval is bound to. */

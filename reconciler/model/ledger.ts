@@ -32,6 +32,8 @@ export interface LedgerDocument {
   readonly rules?: AcceptedState;
   /** Newest slot of the schedule that was handled (run, merged or missed), and the schedule it belongs to. */
   readonly slot: { readonly schedule: string; readonly at: number } | undefined;
+  /** Starts of rollouts that were handled, by the name of the rollout; absent while the cluster takes part in none. */
+  readonly rollouts?: Readonly<Record<string, RolloutSlot>>;
   /** Requests by name: each acts once. */
   readonly requests: Readonly<Record<string, RequestRecord>>;
   /** Runs by id, newest last; ended ones are kept until they are archived and out of retention. */
@@ -54,6 +56,17 @@ export interface AcceptedRewrite {
   readonly at: number;
   /** Who allowed it, where reviews were demanded. */
   readonly approval?: ApprovalRecord;
+}
+
+/** How far a cluster has followed one rollout. */
+export interface RolloutSlot {
+  /** Slots up to this instant were before its time. */
+  readonly joined: number;
+  /** Newest slot of the schedule that was handled, and the schedule it belongs to; empty without a schedule. */
+  readonly at: number;
+  readonly schedule: string;
+  /** The `start` that was handled. */
+  readonly start: number | undefined;
 }
 
 /** What scans and downloads of all nodes saw. An update is a package in one version on one kind of system. */
@@ -100,7 +113,9 @@ export type Trigger =
   | { readonly kind: 'schedule'; readonly at: number }
   | { readonly kind: 'request'; readonly name: string }
   | { readonly kind: 'boot'; readonly node: string }
-  | { readonly kind: 'sla' };
+  | { readonly kind: 'sla' }
+  /** A rollout's start at `at`; the wave is the one that the cluster went with when the run was registered. */
+  | { readonly kind: 'rollout'; readonly rollout: string; readonly wave: string; readonly at: number };
 
 export interface RunRecord {
   readonly id: string;

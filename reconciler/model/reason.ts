@@ -7,6 +7,7 @@ import { gateReasons } from './reason-gate.ts';
 import { jobReasons } from './reason-job.ts';
 import { packagesReasons } from './reason-packages.ts';
 import { rebootReasons } from './reason-reboot.ts';
+import { rolloutReasons } from './reason-rollout.ts';
 import { turnReasons } from './reason-turn.ts';
 import { updateReasons } from './reason-updates.ts';
 
@@ -25,6 +26,7 @@ export const reasonParts = [
   { title: 'A run, or its next node, may not begin', reasons: gateReasons },
   { title: 'Approvals', reasons: approvalReasons },
   { title: 'Which nodes, and when it is their turn', reasons: turnReasons },
+  { title: 'Waves of clusters', reasons: rolloutReasons },
   { title: 'Pods that must leave', reasons: drainReasons },
   { title: 'Jobs and hooks', reasons: jobReasons },
   { title: 'Package managers', reasons: packagesReasons },
@@ -38,6 +40,7 @@ const reasonTable = {
   ...gateReasons,
   ...approvalReasons,
   ...turnReasons,
+  ...rolloutReasons,
   ...drainReasons,
   ...jobReasons,
   ...packagesReasons,

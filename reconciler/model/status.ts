@@ -34,6 +34,8 @@ export interface StatusDocument {
   readonly runs: readonly RunStatus[];
   /** Newest first. */
   readonly requests: readonly RequestStatus[];
+  /** Rollouts that take the cluster along, sorted by name; absent: none. Peers wait for what stands here. */
+  readonly rollouts?: readonly RolloutStatus[] | undefined;
   /** Sorted by name. */
   readonly nodes: readonly NodeStatus[];
   readonly problems: readonly Problem[];
@@ -105,6 +107,47 @@ export interface RunNodeStatus {
   readonly kernelAfter: string;
   /** `name from to`, sorted; undefined when the list was too long for the result. */
   readonly packages: readonly string[] | undefined;
+}
+
+/** How far a cluster has followed one rollout. */
+export interface RolloutStatus {
+  readonly name: string;
+  /** Starts up to this time were before the cluster took part. */
+  readonly joined: string;
+  /** Newest first, at most three. */
+  readonly runs: readonly RolloutRunStatus[];
+}
+
+export interface RolloutRunStatus {
+  readonly id: string;
+  /** The start that it is for. */
+  readonly at: string;
+  readonly wave: string;
+  readonly state: RunState;
+  readonly reason: Reason;
+  readonly message: string;
+  readonly since: string;
+  readonly started: string | undefined;
+  readonly ended: string | undefined;
+  /** The later run that has made a failure good. */
+  readonly mendedBy: string | undefined;
+}
+
+/** How far the fleet has come in the newest run of one rollout. */
+export interface FleetRolloutStatus {
+  readonly name: string;
+  readonly suspended: boolean;
+  /** Id of the run; undefined: it has not started yet. */
+  readonly run: string | undefined;
+  readonly waves: readonly {
+    readonly name: string;
+    readonly state: 'NotStarted' | 'Waiting' | 'Running' | 'Done' | 'Failed';
+    readonly clusters: number;
+    readonly done: number;
+    readonly failed: number;
+    /** Of the first cluster that is not done; empty when all are. */
+    readonly message: string;
+  }[];
 }
 
 export interface RequestStatus {

@@ -4,6 +4,7 @@ import { questionKey } from '../model/approval.ts';
 import { canonical } from '../model/digest.ts';
 import type { LedgerDocument, RunRecord } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
+import { rolloutWithSchedule } from '../model/rollout.ts';
 import { slotSince } from '../model/schedule.ts';
 import { judgeFile, needsReview, questionAbout, requestNeedsReview, type Verdict } from './approval.ts';
 import { unagreedFiles } from './approved-commit.ts';
@@ -14,6 +15,7 @@ import { isBeside } from './records.ts';
 import { withReason } from './runs.ts';
 import { selectedNodes } from './select.ts';
 import { addRun, ended, runDigest } from './triggers.ts';
+import { waveHold } from './waves.ts';
 
 /** What the planner must know of the forge for this pass; empty unless reviews are demanded. */
 export function wantedApprovals(
@@ -76,6 +78,8 @@ function judgeRun(run: RunRecord, ledger: LedgerDocument, input: PlanInput): Run
   const gone = outOfSchedule(run, input);
   if (gone) return ended(run, now, 'Superseded', 'Superseded', 'the schedule does not have this time any more');
   if (!needsReview(ledger, input)) return run.state === 'AwaitingApproval' ? released(run, now) : run;
+  // Consent is asked for when the clusters before have ended: people are to see how they fared, and what is pending then.
+  if (waveHold(run, ledger, input)?.ready === false) return run;
   const verdict = verdictOn(run, ledger, input);
   if (verdict === undefined) return run;
   if (verdict.kind === 'approved') {
@@ -197,7 +201,7 @@ function outOfSchedule(run: RunRecord, input: PlanInput): boolean {
   if (trigger?.kind !== 'schedule' || run.notBefore === undefined || run.notBefore <= input.now) return false;
   const policy = input.desired?.policy;
   if (!policy) return false;
-  const schedule = policy.schedule?.schedule;
+  const schedule = rolloutWithSchedule(input.desired) ? undefined : policy.schedule?.schedule;
   return schedule === undefined || slotSince(schedule, trigger.at - 1, trigger.at) !== trigger.at;
 }
 

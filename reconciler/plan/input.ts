@@ -3,6 +3,7 @@ import type { ClusterDesired, Fleet, Rewrite } from '../model/desired.ts';
 import type { LedgerDocument } from '../model/ledger.ts';
 import type { Observed } from '../model/observed.ts';
 import type { Hold } from '../model/reason.ts';
+import type { PeerReadings } from '../model/rollout.ts';
 
 /** The arguments of {@link planCluster}. Nothing else decides: a restarted controller with the same input plans the same. */
 export interface PlanInput {
@@ -19,6 +20,8 @@ export interface PlanInput {
   /** The branch as it was rewritten, with a file that says that this is meant: nothing of it counts before that is agreed to. */
   readonly rewritten?: RewrittenBranch;
   readonly observed: Observed;
+  /** What the other clusters of a rollout tell, as far as it was asked; it can only delay. Absent: nothing is known. */
+  readonly peers?: PeerReadings;
   readonly ledger: LedgerDocument | undefined;
   readonly settings: PlanSettings;
 }

@@ -19,6 +19,7 @@ import { clusterHolds, standingHolds } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { markActions } from './marks.ts';
 import { handOverTo } from './own-host.ts';
+import { registerRollouts } from './rollouts.ts';
 import { chooseRun, endRuns, forgetRuns, queueHold } from './runs.ts';
 import { agreeToRewrite } from './rewritten.ts';
 import { moveMaintenance } from './maintenance.ts';
@@ -30,6 +31,7 @@ import { named, wrongCluster } from './identity.ts';
 import { sweep } from './sweep.ts';
 import { registerTriggers } from './triggers.ts';
 import { tellNodes, upcomingRuns } from './verdicts.ts';
+import { nextTurn } from './waves.ts';
 
 /** What a forge says is asked for again this often while something waits for it. */
 const reviewsMs = 30_000;
@@ -59,6 +61,8 @@ export function planCluster(given: PlanInput): Plan {
   else if (agreed) ledger = acceptCommit(registerTriggers(ledger, { ...input, ledger }), input).ledger;
   const agreedTo = readable && !agreed?.hold;
   if (agreedTo) ledger = named(ledger, input);
+  // A rollout that takes the cluster along has its run; whether its wave's turn has come is asked when runs are chosen.
+  if (agreedTo) ledger = registerRollouts(ledger, input);
   // Nodes whose updates have waited too long open a run by themselves, if the policy says so.
   if (agreedTo) ledger = registerSla(ledger, input);
   // Nodes that have just joined with the taint get a run of their own, or are let go with a reason.
@@ -122,6 +126,7 @@ export function planCluster(given: PlanInput): Plan {
       queueHold(ledger, input, holds)?.until,
       nextOverdue(ledger, input),
       nextDue(ledger, input),
+      nextTurn(ledger, input),
     );
   return {
     ledger: same && given.ledger ? given.ledger : ledger,

@@ -249,7 +249,7 @@ class RunPass {
     }
     this.draft.run = endOf(this.draft.run, now);
     // Whoever waited for the run need not wait for something to happen.
-    this.again ||= othersWait(this.draft.ledger, this.draft.run, now);
+    this.again ||= othersWait(this.draft.ledger, this.draft.run, this.input);
     this.draft.ledger = closeRequests(this.draft.ledger, this.draft.run, now);
   }
 
@@ -263,7 +263,8 @@ class RunPass {
     const { run } = this.draft;
     const paused = allPaused(pending, this.holds);
     // Paused nodes are waited for, but not at the cost of others.
-    const leavesPaused = paused !== undefined && (now >= run.validUntil || othersWait(this.draft.ledger, run, now));
+    const leavesPaused =
+      paused !== undefined && (now >= run.validUntil || othersWait(this.draft.ledger, run, this.input));
     if (paused && !leavesPaused) this.until.push(run.validUntil);
     for (const record of pending) {
       const hold = this.holds.get(record.node);

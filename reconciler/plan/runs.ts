@@ -7,6 +7,7 @@ import { failures, isBeside, isBootRun } from './records.ts';
 import { gateHold } from './gates.ts';
 import type { PlanInput } from './input.ts';
 import { addRun, ended } from './triggers.ts';
+import { waveHolds } from './waves.ts';
 
 /** Ended runs that are kept in the ledger beside the archive in Git. */
 const keptRuns = 20;
@@ -51,9 +52,12 @@ export function chooseRun(ledger: LedgerDocument, input: PlanInput, holds: reado
   let next = ledger;
   const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBeside(run));
   const active = open.find((run) => run.startedAt !== undefined);
-  const queue = open
-    .filter((run) => run.startedAt === undefined && mayQueue(run, input.now))
-    .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  const waves = waveHolds(ledger, input);
+  for (const [id, hold] of waves) {
+    const run = next.runs[id];
+    if (run?.state === 'Scheduled') next = addRunIfChanged(next, withReason(run, hold.reason, hold.message, input.now));
+  }
+  const queue = queueOf(ledger, input, waves);
   const [first] = queue;
   for (const run of queue) {
     const hold: Hold | undefined = active
@@ -75,30 +79,28 @@ export function chooseRun(ledger: LedgerDocument, input: PlanInput, holds: reado
   return next;
 }
 
-/** A run that waits for people, or for its time, keeps nobody else waiting. */
-function mayQueue(run: RunRecord, now: number): boolean {
-  return run.state !== 'AwaitingApproval' && (run.notBefore ?? 0) <= now;
+/** The runs that would begin, the next one first. One that waits for people, for its time, or for its wave keeps nobody else waiting. */
+export function queueOf(
+  ledger: LedgerDocument,
+  input: PlanInput,
+  waves: ReadonlyMap<string, Hold> = waveHolds(ledger, input),
+): RunRecord[] {
+  return Object.values(ledger.runs)
+    .filter((run) => !runEnded(run.state) && !isBeside(run) && run.startedAt === undefined)
+    .filter((run) => run.state !== 'AwaitingApproval' && (run.notBefore ?? 0) <= input.now && !waves.has(run.id))
+    .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
 }
 
 /** Whether another run waits for this one to end. */
-export function othersWait(ledger: LedgerDocument, run: RunRecord, now: number): boolean {
-  return Object.values(ledger.runs).some(
-    (other) =>
-      other.id !== run.id &&
-      !runEnded(other.state) &&
-      !isBeside(other) &&
-      other.startedAt === undefined &&
-      mayQueue(other, now),
-  );
+export function othersWait(ledger: LedgerDocument, run: RunRecord, input: PlanInput): boolean {
+  return queueOf(ledger, input).some((other) => other.id !== run.id);
 }
 
 /** Why the run that would be next does not begin: undefined when no run waits, or when it waits for another run. */
 export function queueHold(ledger: LedgerDocument, input: PlanInput, holds: readonly Hold[]): Hold | undefined {
   const open = Object.values(ledger.runs).filter((run) => !runEnded(run.state) && !isBeside(run));
   if (open.some((run) => run.startedAt !== undefined)) return undefined;
-  const [first] = open
-    .filter((run) => mayQueue(run, input.now))
-    .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  const [first] = queueOf(ledger, input);
   return first && (holds[0] ?? gateHold({ ...input, ledger }, first));
 }
 
@@ -163,10 +165,12 @@ export function closeRequests(ledger: LedgerDocument, run: RunRecord, now: numbe
   return next;
 }
 
-/** Drops runs that are archived in Git, oldest first, beyond the number that is kept; those of the last hour count for the ceiling. */
+/** Drops runs that are archived in Git, oldest first, beyond the number that is kept; those of the last hour count for the ceiling, those of a rollout for its waves. */
 export function forgetRuns(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
   const archived = Object.values(ledger.runs)
     .filter((run) => run.archived && runEnded(run.state) && (run.endedAt ?? 0) < input.now - 3_600_000)
+    // Peers wait for what this one says until their own runs of it are over.
+    .filter((run) => run.triggers[0]?.kind !== 'rollout' || input.now >= run.validUntil)
     .sort((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0));
   if (archived.length <= keptRuns) return ledger;
   const drop = new Set(archived.slice(keptRuns).map((run) => run.id));

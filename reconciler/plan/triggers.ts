@@ -7,6 +7,7 @@ import type { LedgerDocument, RequestRecord, RunRecord, RunSpec, RunState, Trigg
 import { runEnded } from '../model/ledger.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Reason } from '../model/reason.ts';
+import { rolloutWithSchedule } from '../model/rollout.ts';
 import { describeSchedule, nextSlot, slotSince } from '../model/schedule.ts';
 import { nextAllowed } from '../model/window.ts';
 import { judgeFile, needsReview, requestNeedsReview, type Verdict } from './approval.ts';
@@ -17,14 +18,16 @@ import { isBeside, newRecord } from './records.ts';
 import { selectedNodes } from './select.ts';
 
 /** A commit is read some time after it was made; slots in between are not lost. */
-const readingDelayMs = 10 * 60_000;
+export const readingDelayMs = 10 * 60_000;
 const weekMs = 7 * 86_400_000;
 
 /** Brings the ledger up to date with what is due at `now`. Returns the same ledger when nothing is new. */
 export function registerTriggers(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
   const policy = input.desired?.policy;
   let next = ledger;
-  if (policy) next = registerSlot(next, policy, input);
+  // A cluster follows one calendar: that of its rollout, if that has one.
+  const own = policy && rolloutWithSchedule(input.desired) ? { ...policy, schedule: undefined } : policy;
+  if (own) next = registerSlot(next, own, input);
   if (input.desired) {
     for (const request of input.desired.requests) next = registerRequest(next, request, policy, input);
     next = withdrawRequests(next, input);
@@ -254,7 +257,12 @@ function approved(run: RunRecord, verdict: Verdict | undefined): RunRecord {
 function merged(ledger: LedgerDocument, run: RunRecord, now: number): { next: LedgerDocument; runId: string } {
   const twin = Object.values(ledger.runs).find(
     (other) =>
-      other.startedAt === undefined && !runEnded(other.state) && !isBeside(other) && other.digest === run.digest,
+      other.startedAt === undefined &&
+      !runEnded(other.state) &&
+      !isBeside(other) &&
+      // Whoever asks for now must not wait for waves.
+      other.triggers[0]?.kind !== 'rollout' &&
+      other.digest === run.digest,
   );
   if (!twin) return { next: addRun(ledger, run), runId: run.id };
   const both: RunRecord = {
@@ -286,6 +294,7 @@ function noteRequest(ledger: LedgerDocument, record: RequestRecord): LedgerDocum
   return { ...ledger, requests: { ...ledger.requests, [record.name]: record } };
 }
 
-function clamp(value: number, low: number, high: number): number {
+/** The value, or the nearest bound. */
+export function clamp(value: number, low: number, high: number): number {
   return Math.min(Math.max(value, low), high);
 }

@@ -7,13 +7,15 @@ import { isEnd, isUnderWay, type NodePhase } from '../model/node-phase.ts';
 import type { NodeView } from '../model/observed.ts';
 import type { NodeVerdict } from '../model/plan.ts';
 import type { Hold } from '../model/reason.ts';
+import { nextStart, rolloutWithSchedule } from '../model/rollout.ts';
 import { nextSlot } from '../model/schedule.ts';
 import { nextAllowed } from '../model/window.ts';
 import type { PlanInput } from './input.ts';
 import { isUnpatched } from './boot.ts';
 import { pausedBy } from './pause.ts';
 import { isBeside } from './records.ts';
-import { queueHold } from './runs.ts';
+import { queueHold, queueOf } from './runs.ts';
+import { waveHold } from './waves.ts';
 import { exclusion, selectedNodes } from './select.ts';
 import { overdueAt } from './sla.ts';
 
@@ -23,17 +25,30 @@ export function upcomingRuns(
   most = 5,
 ): { readonly slots: readonly number[]; readonly wake: number | undefined } {
   const policy = input.desired?.policy;
-  if (!policy?.schedule) return { slots: [], wake: undefined };
+  if (!policy) return { slots: [], wake: undefined };
+  const following = followingSlot(input);
   const slots: number[] = [];
   let wake: number | undefined;
   let at: number | undefined = input.now;
   for (let count = 0; count < most; count++) {
-    at = nextSlot(policy.schedule.schedule, at);
+    at = following(at);
     if (at === undefined) break;
     wake ??= at;
     slots.push(nextAllowed(policy.windows, policy.freezes, at) ?? at);
   }
   return { slots: [...new Set(slots)], wake };
+}
+
+/** The calendar that the cluster follows: that of its rollouts, or of its policy when no rollout has one. A later wave begins later than its slot. */
+function followingSlot({ desired }: PlanInput): (after: number) => number | undefined {
+  const own = rolloutWithSchedule(desired) ? undefined : desired?.policy?.schedule;
+  return (after) => {
+    const slots = [
+      own && nextSlot(own.schedule, after),
+      ...(desired?.rollouts ?? []).map((rollout) => nextStart(rollout, after)),
+    ].filter((at) => at !== undefined);
+    return slots.length > 0 ? Math.min(...slots) : undefined;
+  };
 }
 
 /** Verdicts sorted by the node's name. */
@@ -47,14 +62,17 @@ export function tellNodes(
   const beside = all.filter((run) => isBeside(run));
   const open = all.filter((run) => !isBeside(run));
   const active = open.find((run) => run.startedAt !== undefined);
-  const [queued] = open
-    .filter((run) => run.startedAt === undefined)
-    .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  const [queued] = [
+    ...queueOf(ledger, input),
+    ...open
+      .filter((run) => run.startedAt === undefined)
+      .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1)),
+  ];
   const chosen = queued
     ? new Set(selectedNodes(queued, input.observed.nodes).map((node) => node.uid))
     : new Set<string>();
   const [next] = upcomingRuns(input, 1).slots;
-  const hold = queueHold(ledger, input, holds);
+  const hold = queued && (waveHold(queued, ledger, input) ?? queueHold(ledger, input, holds));
   return input.observed.nodes
     .map((node) => {
       const verdict = tell(node);

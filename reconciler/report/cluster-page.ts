@@ -32,6 +32,7 @@ export function clusterPage(doc: StatusDocument, archived: ReadonlySet<string>):
           doc.runs.map((run) => runRow(run, archived)),
         ),
     ...requestParts(doc),
+    ...rolloutParts(doc),
     '## Policy',
     policyText(doc),
     footer(doc),
@@ -107,6 +108,23 @@ function requestParts(doc: StatusDocument): string[] {
     code(request.run ?? ''),
   ]);
   return ['## Requests', table(['Request', 'State', 'Reason', 'Message', 'Since (UTC)', 'Run'], rows)];
+}
+
+function rolloutParts({ rollouts = [] }: StatusDocument): string[] {
+  if (rollouts.length === 0) return [];
+  const rows = rollouts.flatMap(({ name, runs }) =>
+    runs.length === 0
+      ? [[code(name), '', '', '', '', 'takes part from the next start on']]
+      : runs.map((run) => [
+          code(run.id),
+          plain(run.wave),
+          run.state,
+          run.reason,
+          shortTime(run.ended ?? run.since),
+          plain(run.mendedBy === undefined ? run.message : `${run.message}; made good by ${run.mendedBy}`),
+        ]),
+  );
+  return ['## Rollouts', table(['Run', 'Wave', 'State', 'Reason', 'Since (UTC)', 'Message'], rows)];
 }
 
 function policyText({ policy }: StatusDocument): string {

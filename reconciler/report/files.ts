@@ -2,10 +2,12 @@
 import type { ApprovalRecord } from '../model/approval.ts';
 import { runEnded } from '../model/ledger.ts';
 import { apiVersion } from '../model/names.ts';
-import type { RunStatus, StatusDocument } from '../model/status.ts';
+import type { FleetRollout } from '../model/rollout.ts';
+import type { FleetRolloutStatus, RunStatus, StatusDocument } from '../model/status.ts';
 import { clusterPage } from './cluster-page.ts';
 import { complianceTable } from './compliance.ts';
 import { fleetPage } from './fleet-page.ts';
+import { fleetRollouts } from './rollout-status.ts';
 import { fleetTimeline } from './timeline.ts';
 import { type Plain, yamlText } from './yaml-text.ts';
 
@@ -57,21 +59,28 @@ export interface FleetFacts {
   readonly unread: readonly string[];
   /** The newest tip of the status branch that no Oakum wrote, and when its writer noticed; absent: none since it began. */
   readonly foreignWriter?: { readonly commit: string; readonly since: string } | undefined;
+  /** Rollouts of that commit; absent: none. */
+  readonly rollouts?: readonly FleetRollout[];
 }
 
 /** Files of the whole fleet; the order of the documents does not matter. */
 export function fleetFiles(docs: readonly StatusDocument[], facts: FleetFacts): Map<string, string> {
   const sorted = [...docs].sort((a, b) => (a.cluster < b.cluster ? -1 : a.cluster > b.cluster ? 1 : 0));
+  const rollouts = fleetRollouts(facts.rollouts ?? [], sorted);
   return new Map([
-    ['README.md', fleetPage(sorted, facts)],
-    ['fleet.yaml', fleetYaml(sorted, facts)],
+    ['README.md', fleetPage(sorted, { ...facts, rollouts })],
+    ['fleet.yaml', fleetYaml(sorted, facts, rollouts)],
     ['compliance.csv', complianceTable(sorted)],
     ['fleet.svg', fleetTimeline(sorted)],
   ]);
 }
 
 /** `kind: FleetStatus` (schemas/fleet-status.schema.json). */
-function fleetYaml(docs: readonly StatusDocument[], facts: FleetFacts): string {
+function fleetYaml(
+  docs: readonly StatusDocument[],
+  facts: FleetFacts,
+  rollouts: readonly FleetRolloutStatus[],
+): string {
   const clusters = docs.map((doc): Plain => {
     const ready = doc.conditions.find((one) => one.type === 'Ready');
     return {
@@ -87,7 +96,12 @@ function fleetYaml(docs: readonly StatusDocument[], facts: FleetFacts): string {
       problems: doc.problems.length,
     };
   });
-  const status = { observedCommit: facts.commit, foreignWriter: toPlain(facts.foreignWriter), clusters };
+  const status = {
+    observedCommit: facts.commit,
+    foreignWriter: toPlain(facts.foreignWriter),
+    clusters,
+    ...(rollouts.length > 0 ? { rollouts: toPlain(rollouts) } : {}),
+  };
   return yamlText({ apiVersion, kind: 'FleetStatus', metadata: { name: facts.name }, status });
 }
 

@@ -1,6 +1,6 @@
 // The page of the whole fleet, for people.
 import { runEnded } from '../model/ledger.ts';
-import type { Condition, StatusDocument } from '../model/status.ts';
+import type { Condition, FleetRolloutStatus, StatusDocument } from '../model/status.ts';
 import type { FleetFacts } from './files.ts';
 import { link, page, plain, table } from './markdown.ts';
 import { shortTime } from './moment.ts';
@@ -9,7 +9,12 @@ import { mainRun } from './summary.ts';
 /** `README.md` of the status branch. Documents are sorted by cluster; clusters that are `unread` are named and not counted. */
 export function fleetPage(
   docs: readonly StatusDocument[],
-  { name, unread, foreignWriter }: Pick<FleetFacts, 'name' | 'unread' | 'foreignWriter'>,
+  {
+    name,
+    unread,
+    foreignWriter,
+    rollouts,
+  }: Pick<FleetFacts, 'name' | 'unread' | 'foreignWriter'> & { readonly rollouts: readonly FleetRolloutStatus[] },
 ): string {
   const total = (pick: (doc: StatusDocument) => number): number => docs.reduce((sum, doc) => sum + pick(doc), 0);
   const alerts = docs.flatMap((doc) =>
@@ -44,11 +49,31 @@ export function fleetPage(
       ['Cluster', 'Ready', 'Now', 'Nodes', 'Up to date', 'Pending', 'Under way', 'Failed', 'Newest run', 'Next (UTC)'],
       docs.map(clusterRow),
     ),
+    ...rolloutParts(rollouts),
     '![Runs of each cluster over time](fleet.svg)',
     coming.length > 0 ? '## Next runs' : undefined,
     coming.join('\n'),
     `${link('fleet.yaml', 'fleet.yaml')} is for programs, ${link('compliance.csv', 'compliance.csv')} has one line for each node.`,
   ]);
+}
+
+/** Each rollout with its waves, in the order in which they go. */
+function rolloutParts(rollouts: readonly FleetRolloutStatus[]): string[] {
+  if (rollouts.length === 0) return [];
+  const rows = rollouts.flatMap((rollout) =>
+    rollout.waves.map((wave, index) => [
+      index === 0
+        ? plain(rollout.run ?? `${rollout.name}, not started yet`) + (rollout.suspended ? ', suspended' : '')
+        : '',
+      plain(wave.name),
+      wave.state,
+      String(wave.clusters),
+      String(wave.done),
+      String(wave.failed),
+      plain(wave.message),
+    ]),
+  );
+  return ['## Rollouts', table(['Run', 'Wave', 'State', 'Clusters', 'Done', 'Failed', 'What is waited for'], rows)];
 }
 
 function clusterRow(doc: StatusDocument): string[] {

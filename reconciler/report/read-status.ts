@@ -7,6 +7,7 @@ import type {
   Condition,
   NodeStatus,
   RequestStatus,
+  RolloutStatus,
   LockStatus,
   RunNodeStatus,
   RunStatus,
@@ -53,6 +54,7 @@ export function readStatusDocument(text: string): StatusDocument | undefined {
       counts: readCounts(fields(status['counts'])),
       runs: list(status, 'runs').map(readRun),
       requests: list(status, 'requests').map(readRequest),
+      ...(status['rollouts'] === undefined ? {} : { rollouts: list(status, 'rollouts').map(readRollout) }),
       nodes: list(status, 'nodes').map(readNode),
       problems: list(status, 'problems').map((one) => ({
         file: string(one, 'file'),
@@ -172,6 +174,25 @@ function readRequest(request: Fields): RequestStatus {
   };
 }
 
+function readRollout(rollout: Fields): RolloutStatus {
+  return {
+    name: string(rollout, 'name'),
+    joined: time(rollout, 'joined'),
+    runs: list(rollout, 'runs').map((run) => ({
+      id: string(run, 'id'),
+      at: time(run, 'at'),
+      wave: string(run, 'wave'),
+      state: runState(run),
+      reason: reason(run),
+      message: string(run, 'message'),
+      since: time(run, 'since'),
+      started: run['started'] === undefined ? undefined : time(run, 'started'),
+      ended: run['ended'] === undefined ? undefined : time(run, 'ended'),
+      mendedBy: optional(run, 'mendedBy'),
+    })),
+  };
+}
+
 function readNode(node: Fields): NodeStatus {
   return {
     name: string(node, 'name'),
@@ -216,6 +237,13 @@ function strings(from: Fields, name: string): string[] {
 function string(from: Fields, name: string): string {
   const value = from[name];
   if (typeof value !== 'string') throw new Unreadable(name);
+  return value;
+}
+
+/** A time that peers count with: it must be one. */
+function time(from: Fields, name: string): string {
+  const value = string(from, name);
+  if (Number.isNaN(Date.parse(value))) throw new Unreadable(name);
   return value;
 }
 

@@ -5,11 +5,13 @@ import { runEnded } from '../model/ledger.ts';
 import { isUnderWay } from '../model/node-phase.ts';
 import type { NodeView } from '../model/observed.ts';
 import type { Plan } from '../model/plan.ts';
+import { rolloutWithSchedule, waveOf } from '../model/rollout.ts';
 import { describeSchedule } from '../model/schedule.ts';
 import type { Condition, NodeStatus, RequestStatus, StatusDocument } from '../model/status.ts';
 import { clean } from './clean.ts';
 import { tellConditions } from './conditions.ts';
 import { factTime, moment } from './moment.ts';
+import { rolloutRows } from './rollout-status.ts';
 import { runStatus } from './run-status.ts';
 import { describeWindow } from './window-text.ts';
 
@@ -42,6 +44,7 @@ export function buildStatus(input: ReportInput): StatusDocument {
   const shown = [...open, ...runs.filter((run) => runEnded(run.state)).slice(0, shownRuns)];
   const nodes = nodeRows(input);
   const policy = desired?.policy;
+  const rollouts = rolloutRows(ledger);
   const began = input.commit === undefined ? ledger.startedAt : input.committedAt;
   return {
     cluster: input.name,
@@ -56,7 +59,7 @@ export function buildStatus(input: ReportInput): StatusDocument {
     }),
     policy: policy && {
       name: policy.name,
-      schedule: policy.schedule ? clean(describeSchedule(policy.schedule.schedule)) : 'none (on demand only)',
+      schedule: clean(tellSchedule(input)),
       windows: policy.windows.map((window) => clean(describeWindow(window))),
       next: plan.upcoming.flatMap((at) => moment(at) ?? []),
       approval: clean(plan.approval),
@@ -72,6 +75,7 @@ export function buildStatus(input: ReportInput): StatusDocument {
       .sort((a, b) => b.firstSeen - a.firstSeen || (a.name < b.name ? -1 : 1))
       .slice(0, shownRequests)
       .map(requestStatus),
+    ...(rollouts ? { rollouts } : {}),
     nodes,
     problems: (desired?.problems ?? []).slice(0, shownProblems).map((problem) => ({
       ...problem,
@@ -80,6 +84,16 @@ export function buildStatus(input: ReportInput): StatusDocument {
       message: clean(problem.message),
     })),
   };
+}
+
+/** The calendar that the cluster follows. */
+function tellSchedule({ name, desired }: ReportInput): string {
+  const leading = rolloutWithSchedule(desired);
+  const schedule = leading?.schedule ?? desired?.policy?.schedule;
+  const words = schedule ? describeSchedule(schedule.schedule) : 'none (on demand only)';
+  if (!leading) return words;
+  const wave = leading.waves[waveOf(leading, name)]?.name ?? '';
+  return `${words}, of rollout ${leading.name} (wave ${wave})`;
 }
 
 /** A node is counted as up to date only when that is known: nothing pending, no reboot owed, no failure, and looked at since. */

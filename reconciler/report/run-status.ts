@@ -87,5 +87,7 @@ export function tellTrigger(trigger: Trigger): string {
       return `boot of ${trigger.node}`;
     case 'sla':
       return 'age of pending updates';
+    case 'rollout':
+      return `rollout ${trigger.rollout} at ${factTime(trigger.at)}, wave ${trigger.wave}`;
   }
 }

@@ -60,6 +60,30 @@ const files: Readonly<Record<string, string>> = {
     'on',
     'spec: { action: resume, run: 20261206-000000-schedule }\n',
   ),
+  'rollouts/monthly.yaml': object(
+    'Rollout',
+    'monthly',
+    `spec:
+  suspend: true
+  schedule: { preset: custom, cron: "0 20 * * 2#2", timeZone: Europe/Berlin, startingDeadline: 6h, validFor: 20d }
+  start: 2026-12-06T22:00:00+01:00
+  lock: true
+  waves:
+    - { name: first, selector: environment=production, soak: 3d, maxFailures: 1, concurrency: 1 }
+    - { name: last, clusters: [dev], approval: true }
+  approved:
+    - { run: 20261110-190000-monthly, wave: last }
+  skip:
+    - { run: 20261110-190000-monthly, cluster: dev, reason: being rebuilt }
+`,
+  ),
+  'rollouts/quarterly.yaml': object(
+    'Rollout',
+    'quarterly',
+    'spec: { schedule: { preset: bimonthly, at: "22:00", anchor: 2026-01-04 }, waves: [{ name: only, clusters: [spare] }] }\n',
+  ),
+  'clusters/dev/cluster.yaml': object('Cluster', 'dev', 'spec: {}\n'),
+  'clusters/spare/cluster.yaml': object('Cluster', 'spare', 'spec: {}\n'),
 };
 
 /** The repository, and its objects by kind as plain values. */

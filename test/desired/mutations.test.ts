@@ -58,7 +58,7 @@ test('whatever is done to a file, it is read without throwing and problems stand
       }
       const files = { ...kitchenSink.files, [path]: text };
       const { problems, clusters } = desire(snapshot(files));
-      expect(clusters.size).toBe(2);
+      expect(clusters.size).toBe(3);
       for (const { file, line, column, message } of problems) {
         const lines = (files[file] ?? '').split('\n');
         expect(line).toBeGreaterThanOrEqual(1);

@@ -236,14 +236,12 @@ const rows: readonly {
     files: {
       'clusters/prod/machines.yaml': '',
       'clusters/prod/manifests/a/b.yaml': '',
-      'rollouts/x.yaml': '',
       'profiles/a/1.yaml': '',
     },
     wanted: [
       'clusters/prod/machines.yaml:1:1  not-supported',
       'clusters/prod/manifests/a/b.yaml:1:1  not-supported',
       'profiles/a/1.yaml:1:1  not-supported',
-      'rollouts/x.yaml:1:1  not-supported',
     ],
   },
   {

@@ -6,6 +6,7 @@ import type { ClusterDesired } from '../../reconciler/model/desired.ts';
 import type { GateReadings } from '../../reconciler/model/gate.ts';
 import type { LedgerDocument, RunRecord } from '../../reconciler/model/ledger.ts';
 import type { Plan } from '../../reconciler/model/plan.ts';
+import type { PeerReadings } from '../../reconciler/model/rollout.ts';
 import { wantedApprovals } from '../../reconciler/plan/approved-runs.ts';
 import type { PlanInput, PlanSettings } from '../../reconciler/plan/input.ts';
 import { interestOf, planCluster } from '../../reconciler/plan/plan.ts';
@@ -33,6 +34,8 @@ export class TinyWorld {
   gates: GateReadings | undefined;
   /** What the forge says; undefined: there is none. */
   reviews: ((question: ApprovalQuestion) => ApprovalReading) | undefined;
+  /** What the other clusters of a rollout tell; undefined: nobody asks them. */
+  peers: (() => PeerReadings) | undefined;
   readonly cluster: TinyCluster;
   readonly passes: Plan[] = [];
   /** Called for every action before it is done and after the ledger was written; throws to kill. */
@@ -87,6 +90,7 @@ export class TinyWorld {
         evictions: this.answers.evictions,
         refusals: this.answers.refusals,
       },
+      ...(this.peers ? { peers: this.peers() } : {}),
       ledger: this.ledger,
     };
     const plan = planCluster(input);
