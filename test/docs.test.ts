@@ -216,6 +216,20 @@ test('docs/status.md names the metrics that there are', async () => {
   expect(told.sort()).toEqual(exported.sort());
 });
 
+/** The clusters of which rollouts in the guides speak. */
+const aFleet = Object.fromEntries(
+  Object.entries({
+    dev: 'development',
+    'staging-1': 'staging',
+    'staging-2': 'staging',
+    'prod-eu': 'production',
+    'prod-us': 'production',
+  }).map(([name, environment]) => [
+    `clusters/${name}/cluster.yaml`,
+    `apiVersion: oakum.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name} }\nspec: { labels: { environment: ${environment} } }\n`,
+  ]),
+);
+
 describe('YAML of the guides', () => {
   const examples = guides.flatMap((page) =>
     blocks(page, 'yaml').map((yaml) => ({ page, yaml, path: /^# (\S+)\n/.exec(yaml)?.[1] ?? '' })),
@@ -224,14 +238,19 @@ describe('YAML of the guides', () => {
   test('there is some, and each says which file it is', () => {
     expect(examples.length).toBeGreaterThan(8);
     expect(
-      examples.filter(({ path }) => !/^(oakum|accept-rewrite|clusters\/.+|policies\/.+)\.yaml$/.test(path)),
+      examples.filter(
+        ({ path }) => !/^(oakum|accept-rewrite|clusters\/.+|policies\/.+|rollouts\/.+)\.yaml$/.test(path),
+      ),
     ).toEqual([]);
   });
 
   test.each(examples)('$page: $path is valid', ({ page, yaml, path }) => {
     // Shared policies of the same page are there, and the cluster has a policy.
     const shared = examples.filter((other) => other.page === page && other.path.startsWith('policies/'));
-    const files = Object.fromEntries([...shared, { yaml, path }].map((one) => [one.path, one.yaml]));
+    const files = {
+      ...(path.startsWith('rollouts/') ? aFleet : {}),
+      ...Object.fromEntries([...shared, { yaml, path }].map((one) => [one.path, one.yaml])),
+    };
     const desired = desireOf(files);
     expect(desired.problems).toEqual([]);
     // Nobody copies an example that would only hold.

@@ -10,6 +10,7 @@ import type { InputFile } from '../desired/read-file.ts';
 import { largestFile } from '../desired/yaml.ts';
 import type { Desired } from '../model/desired.ts';
 import type { Problem } from '../model/failure.ts';
+import { rolloutWithSchedule } from '../model/rollout.ts';
 
 /** What one look at a folder gave. */
 export interface Validation {
@@ -92,7 +93,23 @@ export function describe({ desired, files }: Validation): string {
     return `${shown.join('\n')}\n${count(problems.length, 'problem')}; ${read}; ${holds}\n`;
   }
   const hint = clusters.size === 0 ? ' (a cluster is a file clusters/<cluster>/policy.yaml; see oakum init)' : '';
-  return `No problems; ${read}${hint}.\n`;
+  return `No problems; ${read}${hint}.\n${notes(desired)}`;
+}
+
+/** What is no problem, and may still surprise: a schedule that does not count. */
+function notes(desired: Desired): string {
+  const shadowed = new Map<string, string[]>();
+  for (const cluster of desired.clusters.values()) {
+    const leading = rolloutWithSchedule(cluster);
+    if (leading && cluster.policy?.schedule)
+      shadowed.set(leading.name, [...(shadowed.get(leading.name) ?? []), cluster.name]);
+  }
+  return [...shadowed]
+    .map(([rollout, names]) => {
+      const many = names.length > 1;
+      return `Note: ${names.join(', ')} ${many ? 'follow' : 'follows'} the schedule of rollout ${rollout}; the schedule of ${many ? 'their policies' : 'its policy'} does not count.\n`;
+    })
+    .join('');
 }
 
 function describeProblem(problem: Problem, text: string | undefined): string {

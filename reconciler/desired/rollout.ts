@@ -31,7 +31,7 @@ export function readRollout(
   say: Say,
 ): RolloutFile {
   const { name } = written.metadata;
-  const { suspend, schedule, start, lock, waves = [], approved, skip } = written.spec ?? {};
+  const { suspend, schedule, start, waves = [], approved, skip } = written.spec ?? {};
   if (reserved.includes(name))
     say(['metadata', 'name'], `a rollout cannot be called "${name}": other runs are named so`, 'name');
   const meant = schedule && readSchedule(schedule, { seed: name, partial: false }, ['spec', 'schedule'], say);
@@ -69,7 +69,6 @@ export function readRollout(
     suspend: suspend ?? false,
     schedule: meant,
     start: readTime(start, 'start', say),
-    lock: lock ?? false,
     waves: read,
     approved: approved ?? [],
     skip: (skip ?? []).map((one) => ({ ...one, reason: one.reason ?? '' })),

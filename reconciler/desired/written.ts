@@ -59,7 +59,6 @@ export type WrittenRollout = Written<{
   readonly suspend?: boolean;
   readonly schedule?: WrittenSchedule;
   readonly start?: string;
-  readonly lock?: boolean;
   readonly waves: readonly {
     readonly name: string;
     readonly selector?: string;

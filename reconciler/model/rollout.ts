@@ -16,8 +16,6 @@ export interface FleetRollout {
   readonly schedule: PolicySchedule | undefined;
   /** Once at this time, beside the schedule. */
   readonly start: number | undefined;
-  /** Later waves install exactly the versions that the waves before them installed. */
-  readonly lock: boolean;
   /** In the order in which they go; never empty. */
   readonly waves: readonly Wave[];
   /** People's go for one wave of one run, by commit. */

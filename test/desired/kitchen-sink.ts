@@ -67,7 +67,6 @@ const files: Readonly<Record<string, string>> = {
   suspend: true
   schedule: { preset: custom, cron: "0 20 * * 2#2", timeZone: Europe/Berlin, startingDeadline: 6h, validFor: 20d }
   start: 2026-12-06T22:00:00+01:00
-  lock: true
   waves:
     - { name: first, selector: environment=production, soak: 3d, maxFailures: 1, concurrency: 1 }
     - { name: last, clusters: [dev], approval: true }

@@ -25,7 +25,6 @@ export function aRollout(waves: readonly Wave[], given: Partial<FleetRollout> = 
     suspend: false,
     schedule: undefined,
     start: undefined,
-    lock: false,
     waves,
     approved: [],
     skip: [],

@@ -16,6 +16,7 @@ export interface Region {
 export const regions: readonly Region[] = [
   { file: 'docs/troubleshooting.md', name: 'reasons', draw: reasonsPage },
   { file: 'docs/policy.md', name: 'fields', draw: () => fieldsPage('patch-policy') },
+  { file: 'docs/rollouts.md', name: 'fields', draw: () => fieldsPage('rollout') },
   { file: 'docs/requests.md', name: 'fields', draw: () => fieldsPage('patch-request') },
   { file: 'docs/git.md', name: 'fleet-fields', draw: () => fieldsPage('fleet') },
   { file: 'docs/git.md', name: 'cluster-fields', draw: () => fieldsPage('cluster') },
