@@ -1,9 +1,26 @@
 // GitLab's REST API over a false forge: the endpoints that Oakum uses, in the shapes of docs.gitlab.com/api.
+import type {
+  CommitSchema,
+  ExpandedMergeRequestSchema,
+  MergeRequestDiffVersionsSchema,
+  MergeRequestReviewerSchema,
+  UserSchema,
+} from '@gitbeaker/rest';
 import type { Account, FakeCommit, FakeForge, FakePull } from './fake-forge.ts';
 import { ForgeRefusal } from './fake-forge.ts';
 import { pageOf, type Face, type ForgeAnswer, type ForgeRequest } from './fake-forge-server.ts';
 
 type Fields = Record<string, unknown>;
+
+/**
+ * A part of an answer as gitbeaker's types describe it: every field that is there is known to them, by name and kind. GitLab publishes its own
+ * description in no package registry, so this is the nearest one that a compiler can hold the false one to.
+ */
+type Told<T> = T extends readonly (infer One)[]
+  ? readonly Told<One>[]
+  : T extends object
+    ? { readonly [Name in keyof T as string extends Name ? never : Name]?: Told<T[Name]> | undefined }
+    : T;
 
 /** What a project can be told about approvals; undefined: a GitLab without that tier. */
 export interface GitlabSettings {
@@ -44,8 +61,9 @@ function refusal(status: number, message: string): ForgeAnswer {
 }
 const notFound = refusal(404, '404 Not found');
 
-function user({ id, login }: Account): Fields {
-  return { id, username: login, name: login, state: 'active', locked: false, web_url: `http://localhost/${login}` };
+function user({ id, login }: Account) {
+  const web_url = `http://localhost/${login}`;
+  return { id, username: login, name: login, state: 'active', locked: false, web_url } satisfies Told<UserSchema>;
 }
 
 function request(pull: FakePull, forge: FakeForge): Fields {
@@ -72,7 +90,8 @@ function request(pull: FakePull, forge: FakeForge): Fields {
     updated_at: time(pull.changedAt),
     web_url: `http://localhost/${forge.owner}/${forge.name}/-/merge_requests/${pull.number}`,
     diff_refs: { base_sha: pull.baseCommit, head_sha: pull.head, start_sha: pull.baseCommit },
-  };
+    // `merge_user` took the place of `merged_by` in GitLab 14.7, and gitbeaker has not followed.
+  } satisfies Told<ExpandedMergeRequestSchema> & { readonly merge_user: unknown };
 }
 
 function commit(one: FakeCommit): Fields {
@@ -86,7 +105,7 @@ function commit(one: FakeCommit): Fields {
     committer_name: one.committer.name,
     committer_email: one.committer.email,
     committed_date: time(one.committer.at),
-  };
+  } satisfies Told<CommitSchema>;
 }
 
 /** The last decisive review of everybody. */
@@ -124,7 +143,8 @@ function versions(pull: FakePull, quirks: GitlabQuirks): readonly Fields[] {
   const last = Math.min(pull.changedAt, ...decided) - 1;
   const at = quirks.lateVersion(pull) ?? last;
   const common = { base_commit_sha: pull.baseCommit, start_commit_sha: pull.baseCommit };
-  return [{ id: 7000 + pull.number, head_commit_sha: pull.head, created_at: time(at), state: 'collected', ...common }];
+  const newest = { id: 7000 + pull.number, head_commit_sha: pull.head, created_at: time(at), state: 'collected' };
+  return [{ ...newest, ...common } satisfies Told<MergeRequestDiffVersionsSchema>];
 }
 
 /** GitLab's API for a token of anybody in {@link FakeForge}. */
@@ -223,7 +243,11 @@ async function inProject(
   if (more === 'reviewers') {
     const vetoes = new Set([...standing(pull, 'ChangesRequested').map(({ by }) => by), ...quirks.vetoes(pull)]);
     const all = [...new Set([...pull.reviews.map(({ by }) => by), ...vetoes])];
-    const shown = (by: Account) => ({ user: user(by), state: vetoes.has(by) ? 'requested_changes' : 'reviewed' });
+    const shown = (by: Account) =>
+      ({
+        user: user(by),
+        state: vetoes.has(by) ? 'requested_changes' : 'reviewed',
+      }) satisfies Told<MergeRequestReviewerSchema>;
     return listed(all, shown, asked, forge);
   }
   if (more === 'approvals') {
