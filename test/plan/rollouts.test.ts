@@ -1,4 +1,5 @@
 // Waves across clusters: who goes when, what holds the later ones, and how a person goes on.
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { rolloutFacts, type FleetRollout } from '../../reconciler/model/rollout.ts';
 import type { Schedule } from '../../reconciler/model/schedule.ts';
@@ -302,3 +303,45 @@ describe('what a cluster tells of its runs', () => {
     expect(run).toMatchObject({ run: runId, wave: 'dev', state: 'Succeeded', mendedBy: undefined });
   });
 });
+
+it('no cluster begins before the waves before it have ended, whatever fails and whatever is heard', async () => {
+  const shape = fc.record({
+    sizes: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 2, maxLength: 3 }),
+    soak: fc.integer({ min: 0, max: 3 }),
+    maxFailures: fc.integer({ min: 1, max: 2 }),
+    concurrency: fc.option(fc.integer({ min: 1, max: 2 }), { nil: undefined }),
+    broken: fc.nat(8),
+    deaf: fc.nat(5),
+  });
+  await fc.assert(
+    fc.asyncProperty(shape, async ({ sizes, soak, maxFailures, concurrency, broken, deaf }) => {
+      const waves = sizes.map((size, wave) =>
+        aWave(
+          `w${wave}`,
+          Array.from({ length: size }, (_none, index) => `c${wave}-${index}`),
+          { soakMs: soak * hour, maxFailures, concurrency },
+        ),
+      );
+      const fleet = new FleetWorld(start, aRollout(waves, { start: start + hour }));
+      const bad = [...fleet.worlds.keys()][broken];
+      if (bad !== undefined) failing(fleet, bad);
+      let heard = 0;
+      fleet.hear = (truth) => (++heard % (deaf + 1) === 0 && deaf > 0 ? undefined : truth);
+      await fleet.run(day);
+      for (const [index, wave] of waves.entries())
+        for (const cluster of wave.clusters) {
+          const { startedAt } = fleet.theRun(cluster);
+          if (startedAt === undefined) continue;
+          for (const before of waves.slice(0, index)) {
+            const runs = before.clusters.map((name) => fleet.theRun(name));
+            for (const run of runs) expect(run.endedAt ?? Infinity).toBeLessThanOrEqual(startedAt - soak * hour);
+            expect(runs.filter(({ state }) => state === 'Failed').length).toBeLessThan(maxFailures);
+          }
+          const earlier = wave.clusters.filter((name) => name < cluster).map((name) => fleet.theRun(name));
+          const open = earlier.filter(({ endedAt }) => (endedAt ?? Infinity) > startedAt);
+          expect(open.length).toBeLessThan(concurrency ?? Infinity);
+        }
+    }),
+    { numRuns: 12 },
+  );
+}, 60_000);
