@@ -8,6 +8,7 @@ import type { Command } from 'commander';
 import { realClock } from '../adapters/clock.ts';
 import { openLog } from '../adapters/log.ts';
 import { type PassResult } from '../pass.ts';
+import type { Clock } from '../ports.ts';
 import { runService } from '../loop.ts';
 import { jobNamespace, ownNamespace } from '../model/names.ts';
 import { realClock as simClock } from '../sim/clock.ts';
@@ -31,7 +32,7 @@ const scenesMs = 15_000;
 const minuteMs = 60_000;
 const bob = { name: 'Bob', email: 'bob@example.org' };
 
-/** The run's time is the next full minute after the scenes before it. */
+/** The run's time is a full minute, as every time of a schedule; the demo's clock is set so that it comes right after the scenes before it. */
 const policy = (
   at: Date,
 ): string => `# Who is patched, when, and how carefully. The defaults of everything else are in docs/policy.md.
@@ -57,7 +58,7 @@ spec:
 export function registerDemo(program: Command): void {
   program
     .command('demo')
-    .description('the main job on a simulated cluster and a local Git server, in a minute or two')
+    .description('the main job on a simulated cluster and a local Git server, in about a minute')
     .option('--keep', 'stay until interrupted, so that you can commit something yourself')
     .option('--log', 'show the log of the service instead of the table')
     .action(async (flags: { keep?: boolean; log?: boolean }) => {
@@ -77,18 +78,22 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
   await git(folder, 'init', '--quiet', '--bare', '--initial-branch=main', bare);
   await git(bare, 'config', 'http.receivepack', 'true');
   const gitServer = await startDemoGit(folder);
-  const world = demoCluster();
+  const began = realClock.now() + scenesMs;
+  const at = new Date(Math.ceil(began / minuteMs) * minuteMs);
+  const aheadMs = at.getTime() - began;
+  const clock: Clock = { ...realClock, now: () => realClock.now() + aheadMs };
+  const world = demoCluster(aheadMs);
   const api = await serveSim(world.sim, { token: 'demo' });
   const kubeconfig = join(folder, 'kubeconfig');
   writeFileSync(kubeconfig, api.kubeconfig(), { mode: 0o600 });
   const url = `${gitServer.url}/config.git`;
   await git(folder, 'clone', '--quiet', url, work);
 
+  screen.say(`the demo's clock is ${Math.round(aheadMs / 1000)} s ahead, so that the time of the run comes soon`);
   screen.say(
     `a person commits a policy, clusters/demo/policy.yaml: daily, after ${bob.name} has approved; and ${bob.name}'s public key`,
   );
   const signer = await makeDemoSigner(folder, bob.name, bob.email);
-  const at = new Date(Math.ceil((realClock.now() + scenesMs) / minuteMs) * minuteMs);
   const first = { 'clusters/demo/policy.yaml': policy(at), [`signers/${bob.email}.asc`]: signer.publicKey };
   await commit(work, first, 'demo: patch daily, one node at a time, when Bob approves');
   const reviewer = join(folder, 'bob');
@@ -102,6 +107,7 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
     log,
     watch: true,
     act: true,
+    clock,
     rate: { perSecond: 500, burst: 500 },
     settings: (standard) => ({
       ...standard,
@@ -110,7 +116,7 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
   });
   const publisher = createPublisher({
     git: parts.git,
-    clock: realClock,
+    clock,
     log,
     clusters: ['demo'],
     archived: (name, runIds) => parts.clusters.find((one) => one.name === name)?.loop.archived(runIds),
@@ -124,7 +130,7 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
     schemas: readSchemas(),
     clusters: parts.clusters,
     snapshot: () => parts.source.files(),
-    clock: realClock,
+    clock,
     log,
     ownAccounts: [],
     pollMs: 3_000,
@@ -137,7 +143,7 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
     {
       source: parts.source,
       clusters: parts.clusters,
-      clock: realClock,
+      clock,
       log,
       pace: { pollMs: 700, restMs: 30, retryMs: 300 },
       random: Math.random,
@@ -207,8 +213,8 @@ async function verified(id: string, dir: string): Promise<Check[]> {
 }
 
 /** A dozen nodes: most need a reboot or none, one has nothing to do, one has a full disk. */
-function demoCluster(): ImitatedCluster {
-  const world = imitatedCluster(simClock(), [jobNamespace, ownNamespace]);
+function demoCluster(aheadMs: number): ImitatedCluster {
+  const world = imitatedCluster(simClock(aheadMs), [jobNamespace, ownNamespace]);
   const zones = ['zone-a', 'zone-b', 'zone-c'];
   for (let number = 1; number <= 12; number++) {
     const kernel = number % 3 === 1;

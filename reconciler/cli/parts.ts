@@ -20,7 +20,7 @@ import { ConfigSource, type Proof } from '../source.ts';
 import { deployedSigners } from './accepted-signers.ts';
 import { signedOnly } from './signed-source.ts';
 import { views } from '../observed/views.ts';
-import type { Cluster, Git, Lease, Log, ReviewGit } from '../ports.ts';
+import type { Clock, Cluster, Git, Lease, Log, ReviewGit } from '../ports.ts';
 import type { PlanSettings } from '../plan/input.ts';
 import { openApprovals } from './approvals.ts';
 import { approvalFloorOf, type ForgeFlags, openForgeFrom, type OpenForge, reviewsFor } from './forge.ts';
@@ -66,13 +66,15 @@ export interface PartsOptions {
   readonly onRequest?: RequestHook;
   /** Requests a second to each API server; default: the transport's own budget. */
   readonly rate?: { readonly perSecond: number; readonly burst: number };
+  /** Default: the clock of this machine; the demo's is ahead of it. */
+  readonly clock?: Clock;
   /** Other waits and limits of the planner, for the demo and tests. */
   readonly settings?: (standard: PlanSettings) => PlanSettings;
 }
 
 /** Opens everything; nothing is asked of Git or of a cluster before the first call. */
 export async function openParts(options: PartsOptions): Promise<Parts> {
-  const { flags, log } = options;
+  const { flags, log, clock = realClock } = options;
   const connections = clusterConnections(flags);
   const names = connections.map(({ name }) => name);
   const git = openGitFrom(flags, log, wantedPaths(names));
@@ -88,16 +90,16 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
   const settings = options.settings?.(standard) ?? standard;
   const peers = openPeers({
     git,
-    clock: realClock,
+    clock,
     own: (name) => clusters.find((one) => one.name === name)?.loop,
   });
   const clusters: readonly ClusterParts[] = connections.map(({ name, source: kubeconfig }): ClusterParts => {
     const uncounted = httpTransport(kubeconfig, { version, ...(options.rate ? { rate: options.rate } : {}) });
-    const transport = options.onRequest ? counted(uncounted, () => realClock.now(), options.onRequest) : uncounted;
+    const transport = options.onRequest ? counted(uncounted, () => clock.now(), options.onRequest) : uncounted;
     const cluster = openCluster({
       transport,
       views,
-      clock: realClock,
+      clock,
       log,
       watch: options.watch,
       namespace: settings.jobNamespace,
@@ -107,7 +109,7 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
     const lease: Lease = options.act
       ? openLease(transport, {
           identity: `${flags.identity}_${randomUUID().slice(0, 8)}`,
-          clock: realClock,
+          clock,
           elapsed: () => performance.now(),
           log,
           namespace: settings.jobNamespace,
@@ -115,14 +117,14 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
         })
       : { held: () => false, holder: () => undefined, release: async () => undefined };
     const ledger = openLedger(transport, { namespace: flags.namespace });
-    const gates = openGates({ allow: listFlag(flags.gateAllow), transport, clock: realClock });
+    const gates = openGates({ allow: listFlag(flags.gateAllow), transport, clock });
     const plain = {
       git,
       accepted: (): Promise<string | undefined> => loop.accepted(),
       own: ownProposal(name, () => loop.ledger(), schemas),
     };
     const reviews = reviewsFor(flags, forge, plain, log);
-    const approvals = reviews && openApprovals({ forge: reviews, git, schemas, clock: realClock, log });
+    const approvals = reviews && openApprovals({ forge: reviews, git, schemas, clock, log });
     const seat = { name, cluster, ledger, lease, gates, peers, ...(approvals ? { approvals } : {}) };
     const loop: ClusterLoop = new ClusterLoop(seat, settings, log);
     return { name, cluster, lease, loop };

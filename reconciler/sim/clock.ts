@@ -109,10 +109,10 @@ export function virtualClock(startMs: number = Date.UTC(2026, 0, 1)): VirtualClo
 /** The longest delay that a timer of the platform takes. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** The machine's clock. Its timers do not keep the process alive. */
-export function realClock(): SimClock {
+/** The machine's clock, or one that is ahead of it. Its timers do not keep the process alive. */
+export function realClock(aheadMs = 0): SimClock {
   return {
-    now: () => Date.now(),
+    now: () => Date.now() + aheadMs,
     after(delayMs, run) {
       const timer = setTimeout(run, Math.min(delayMs, LONGEST_TIMER_MS));
       timer.unref();
