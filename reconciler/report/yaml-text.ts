@@ -5,7 +5,7 @@ export type Plain =
   string | number | boolean | null | undefined | readonly Plain[] | { readonly [field: string]: Plain };
 
 /** Strings that every reader of YAML 1.1 and 1.2 takes for a string without quotes; some take `e5` for a number. */
-const bare = /^(?![eE][0-9_])[A-Za-z][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./()-]+)*$/;
+const bare = /^(?![eE][-0-9_])[A-Za-z][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./()-]+)*$/;
 
 /** Words that YAML 1.1 reads as something else. */
 const notStrings = new Set(['true', 'false', 'yes', 'no', 'on', 'off', 'y', 'n', 'null', 'nan', 'inf']);
