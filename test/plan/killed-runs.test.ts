@@ -1,7 +1,9 @@
-// Killed after any single effect in runs with a lock, under reviews, with a paused node, and that only reboot: the end is the same.
+// Killed after any single effect in runs with a lock, under reviews, with a paused node, that only reboot, or whose Lease goes to a standby: the end is
+// the same.
 import { describe, expect, it } from 'vitest';
+import type { Plan } from '../../reconciler/model/plan.ts';
 import { endsTheSame } from '../support/killing.ts';
-import { aCluster, aPolicy, aRequest } from '../support/policies.ts';
+import { aCluster, aPolicy, aRequest, someSettings } from '../support/policies.ts';
 import { review, Reviewed } from '../support/reviewed.ts';
 import { TinyWorld } from '../support/tiny-world.ts';
 
@@ -38,6 +40,34 @@ function begin(policy: Parameters<typeof aPolicy>[0], names: readonly string[] =
   return world;
 }
 
+/** Somebody merges the proposal, as it is then, twelve hours after the world began. */
+class ProposedWorld extends TinyWorld {
+  private readonly forge: Reviewed;
+  private readonly mergeAt: number;
+
+  constructor(at: number) {
+    const schedule = { kind: 'weekly', at: '00:00', timeZone: 'UTC' } as const;
+    const policy = aPolicy({
+      schedule: { schedule, startingDeadlineMs: 12 * hour, validForMs: 48 * hour },
+      approval: { mode: 'review', minApprovals: 1, approvers: ['@alice'], leadTimeMs: 48 * hour },
+    });
+    super(at, aCluster({ policy }));
+    for (const name of ['a', 'b']) this.cluster.addNode(name);
+    this.forge = new Reviewed(this);
+    this.mergeAt = at + 12 * hour;
+  }
+
+  override async pass(): Promise<Plan> {
+    const [run] = this.runs();
+    if (run?.proposal && this.now >= this.mergeAt && this.desired.runs.length === 0) {
+      const file = `clusters/prod/runs/${run.id}.yaml`;
+      const proposed = { name: run.id, file, oid: `oid-${run.digest}`, digest: run.digest, ceiling: run.proposal };
+      this.forge.merge({ runs: [proposed] }, [file], { author: 'oakum-bot', reviews: [review('alice')] });
+    }
+    return super.pass();
+  }
+}
+
 describe('a controller that is killed comes to the same end', () => {
   it('where the first node makes the list of versions', async () => {
     const effects = await endsTheSame(
@@ -69,6 +99,35 @@ describe('a controller that is killed comes to the same end', () => {
       },
       3 * hour,
       facts,
+    );
+    expect(effects).toBeGreaterThan(20);
+  });
+
+  it('where the scheduled run is proposed, reviewed and merged', async () => {
+    const slot = Date.UTC(2026, 5, 7);
+    const effects = await endsTheSame(
+      () => new ProposedWorld(slot - 36 * hour),
+      5 * 24 * hour,
+      (world) => ({
+        ...(facts(world) as object),
+        approval: world.theRun().approval?.by,
+        start: world.theRun().startedAt,
+      }),
+    );
+    expect(effects).toBeGreaterThan(20);
+  });
+
+  it('where the Lease goes to a standby before the own host', async () => {
+    const effects = await endsTheSame(
+      () => {
+        const world = begin({});
+        world.settings = someSettings({ ownNode: 'b' });
+        world.standby = { identity: 'oakum-2', node: 'a' };
+        world.change({ requests: [aRequest('now', { action: 'reboot' })] });
+        return world;
+      },
+      3 * hour,
+      (world) => ({ ...(facts(world) as object), at: world.settings.ownNode, standby: world.standby }),
     );
     expect(effects).toBeGreaterThan(20);
   });

@@ -4,6 +4,7 @@ import { noAnswers, rememberAnswers, type Answers } from '../../reconciler/execu
 import { questionKey, type ApprovalQuestion, type ApprovalReading } from '../../reconciler/model/approval.ts';
 import type { ClusterDesired } from '../../reconciler/model/desired.ts';
 import type { GateReadings } from '../../reconciler/model/gate.ts';
+import type { StandbyView } from '../../reconciler/model/observed.ts';
 import type { LedgerDocument, RunRecord } from '../../reconciler/model/ledger.ts';
 import type { Plan } from '../../reconciler/model/plan.ts';
 import type { PeerReadings } from '../../reconciler/model/rollout.ts';
@@ -34,6 +35,8 @@ export class TinyWorld {
   gates: GateReadings | undefined;
   /** What the forge says; undefined: there is none. */
   reviews: ((question: ApprovalQuestion) => ApprovalReading) | undefined;
+  /** Another Oakum that waits for the Lease; once it has the Lease, it acts from its own node. */
+  standby: StandbyView | undefined;
   /** What the other clusters of a rollout tell; undefined: nobody asks them. */
   peers: (() => PeerReadings) | undefined;
   readonly cluster: TinyCluster;
@@ -86,6 +89,7 @@ export class TinyWorld {
         ...raw,
         ...(this.gates ? { gates: this.gates } : {}),
         ...(approvals ? { approvals } : {}),
+        ...(this.standby ? { standby: this.standby } : {}),
         clusterUid: 'cluster-uid',
         evictions: this.answers.evictions,
         refusals: this.answers.refusals,
@@ -114,6 +118,12 @@ export class TinyWorld {
       always,
     );
     this.answers = rememberAnswers(this.answers, outcomes, this.now);
+    if (plan.handOver) {
+      this.onEffect('handOver');
+      this.settings = { ...this.settings, ownNode: plan.handOver.node };
+      this.standby = undefined;
+      this.restart();
+    }
     this.passes.push(plan);
     return plan;
   }
