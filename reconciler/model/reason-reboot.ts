@@ -32,7 +32,7 @@ export const rebootReasons = {
   NotRejoined: {
     about: 'The node did not come back in time after its reboot. The run stops.',
     wayOut:
-      'Bring the node back by its console, then commit a request with `action: retry` for it, which proves it anew; or uncordon it and commit one with `action: resume`. While it is cordoned it takes a seat.',
+      'Bring the node back by its console, then commit a request with `action: retry` for it, which proves it anew. If it will not come back, delete the Node and commit one with `action: resume`. Until then it takes a seat.',
   },
   VerifyFailed: {
     about: 'After the work, the node is not as it should be.',
