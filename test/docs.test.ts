@@ -176,6 +176,11 @@ spec:
   expect(fields.filter((field) => !section.includes(`\`${field}\``))).toEqual([]);
 });
 
+test('docs/decisions.md numbers its paragraphs in order: take the next number when you land', () => {
+  const numbers = [...text('docs/decisions.md').matchAll(/^(\d+)\. \*\*/gm)].map((match) => Number(match[1]));
+  expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+});
+
 test('docs/README.md lists every page', () => {
   const index = text('docs/README.md');
   const listed = guides.filter((page) => /^docs\/[^/]+\.md$/.test(page) && page !== 'docs/README.md');

@@ -1,6 +1,7 @@
 // What the people of the demo do: one asks past the review and gets nothing, one approves the proposed run with a signature.
 import { realClock } from '../adapters/clock.ts';
 import type { LedgerDocument, RunRecord } from '../model/ledger.ts';
+import { AdapterError } from '../model/failure.ts';
 import { runEnded } from '../model/ledger.ts';
 import { approve } from './approve.ts';
 import { factTime } from '../report/moment.ts';
@@ -18,11 +19,12 @@ export interface Stage {
   /** The reviewer's clone, and the environment of their git. */
   readonly reviewer: { readonly dir: string; readonly env: Readonly<Record<string, string>> };
   readonly signal: AbortSignal;
+  /** A scene in which nothing at all moves for so long has failed (default: 90 s). How long one takes depends on the machine, which may be busy. */
+  readonly patienceMs?: number;
 }
 
 const cluster = 'demo';
-/** A scene that has not come so far by then has failed. */
-const longestMs = 90_000;
+const standardPatienceMs = 90_000;
 /** Lines of what the reviewer is shown. */
 const shownLines = 16;
 
@@ -64,9 +66,22 @@ function runsOf({ ledger }: Pick<Stage, 'ledger'>): RunRecord[] {
   return Object.values(ledger()?.runs ?? {});
 }
 
+/** How far all runs have come; another text whenever a run or a node took a step. */
+function progressOf(stage: Stage): string {
+  return JSON.stringify(
+    Object.entries(stage.ledger()?.runs ?? {}).map(([id, { state, nodes }]) => [
+      id,
+      state,
+      Object.values(nodes).map(({ phase, attempt, tries }) => [phase, attempt, tries]),
+    ]),
+  );
+}
+
 /** Waits for something; whatever begins in the meantime must have been approved. */
 async function until<T>(stage: Stage, what: string, look: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  const end = realClock.now() + longestMs;
+  let before = progressOf(stage);
+  const patienceMs = stage.patienceMs ?? standardPatienceMs;
+  let end = realClock.now() + patienceMs;
   for (;;) {
     const unapproved = runsOf(stage).find(
       ({ startedAt, approval }) => startedAt !== undefined && approval === undefined,
@@ -75,7 +90,14 @@ async function until<T>(stage: Stage, what: string, look: () => T | undefined | 
     const found = await look();
     if (found !== undefined) return found;
     if (stage.signal.aborted) throw new Error('the demo was stopped');
-    if (realClock.now() > end) throw new Error(`the demo waited ${longestMs / 1000} s for ${what}`);
+    const progress = progressOf(stage);
+    if (progress !== before) end = realClock.now() + patienceMs;
+    before = progress;
+    if (realClock.now() > end) {
+      const seconds = patienceMs / 1000;
+      const message = `the demo waited for ${what}, and nothing moved for ${seconds} s; is the machine busy? "oakum demo --log" shows what the service does`;
+      throw new AdapterError('transient', 'DemoStuck', message);
+    }
     await realClock.sleep(100, stage.signal);
   }
 }

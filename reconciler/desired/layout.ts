@@ -132,7 +132,7 @@ function inClusters(rest: readonly string[]): Place {
         return notRead(owner, 'a freeze is a file with the name FREEZE, in capitals and without an ending');
       return notRead(
         owner,
-        `a cluster's folder holds cluster.yaml, policy.yaml, FREEZE, requests/ and runs/; ${advice(file)}`,
+        `a cluster's folder holds cluster.yaml, policy.yaml, FREEZE, requests/, runs/ and approvals/; ${advice(file)}`,
       );
   }
 }
