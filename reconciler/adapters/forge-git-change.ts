@@ -45,14 +45,17 @@ export async function changeOf(path: string, evidence: PathEvidence, context: Ch
   const notes: string[] = [];
   const statements: Statement[] = [];
   const merge = evidence.merge === undefined ? undefined : await judge(evidence.brought);
-  if (merge?.kind === 'good')
+  const elsewhere = merge?.kind === 'good' ? mergedElsewhere(evidence.brought.raw, context.branch) : undefined;
+  if (elsewhere !== undefined) notes.push(elsewhere);
+  if (merge?.kind === 'good' && elsewhere === undefined)
     statements.push({ commit: evidence.brought.commit, age: evidence.age, by: merge, files: undefined });
   for (const { path: file, text, made, age } of evidence.approvals) {
     const read = readApproval(text);
     if (typeof read === 'string') notes.push(`${file}: ${read}`);
     else if (read.files.has(path) && read.files.get(path) === evidence.oid) {
       const by = await judge(made);
-      const why = refusal(read, by, now);
+      // An approval is used up when what it approved goes: content that comes back, or goes again, is another change.
+      const why = age > evidence.age ? 'it is older than what it approves' : refusal(read, by, now);
       if (by.kind === 'good' && why === undefined) statements.push({ commit: made.commit, age, by, files: read.files });
       else notes.push(`${file}: ${why ?? 'it is not signed'}`);
     }
@@ -89,6 +92,20 @@ export async function changeOf(path: string, evidence: PathEvidence, context: Ch
     ...(proven ? {} : { unproven: true }),
     doubts: doubtsOf(evidence, signers, reviews.length === 0 ? notes : []),
   };
+}
+
+/**
+ * Why a signed merge is none into this branch, by the words that Git itself writes into its signed message: whoever brings the config branch into a branch of their own, or
+ * merges into a third one, approves of nothing, wherever the commit is pushed to afterwards.
+ */
+function mergedElsewhere(raw: Uint8Array, branch: string): string | undefined {
+  const [subject = ''] = readSignedCommit(raw).message.split('\n', 1);
+  const [, from = '', into] =
+    /^Merge (?:remote-tracking )?(?:branch|commit|tag) '([^']+)'(?: of \S+)?(?: into '?(\S+?)'?)?$/.exec(subject) ?? [];
+  const own = [branch, `origin/${branch}`, `upstream/${branch}`];
+  if (own.includes(from)) return `the signed merge brings ${branch} into another branch, and approves nothing`;
+  if (into !== undefined && into !== branch && into !== 'HEAD') return `the signed merge is one into ${into}, not into ${branch}`;
+  return undefined;
 }
 
 function refusal(read: WrittenApproval, by: SignatureVerdict, now: number): string | undefined {

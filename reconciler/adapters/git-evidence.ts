@@ -172,17 +172,25 @@ function parentsOf(packs: Packs, commit: string): readonly string[] {
   return parents;
 }
 
-/** Along first parents: the newest commit that has another value at the path than its first parent. */
+/**
+ * Along first parents: the newest commit that has another value at the path than its first parent, or that is a merge which keeps the value of its first parent although the
+ * other side has changed it: which parent is the first is up to whoever merges, and what is old must not come back as if it had never gone.
+ */
 function lastChange(packs: Packs, tip: string, path: string): { readonly commit: string; readonly age: number } {
   let commit = tip;
-  let value = oidAt(packs, readCommit(packs, tip).tree, path);
+  const value = oidAt(packs, readCommit(packs, tip).tree, path);
   for (let age = 0; ; age++) {
-    const [first] = parentsOf(packs, commit);
+    const [first, ...others] = parentsOf(packs, commit);
     if (first === undefined) return { commit, age };
-    const before = oidAt(packs, readCommit(packs, first).tree, path);
-    if (before !== value) return { commit, age };
+    const at = (oid: string): string | undefined => oidAt(packs, readCommit(packs, oid).tree, path);
+    if (at(first) !== value) return { commit, age };
+    for (const other of others) {
+      if (at(other) === value) continue;
+      const base = mergeBase(packs, first, other);
+      // The other side is older, or has left the path as it was: nothing of it was thrown away.
+      if (base === undefined || at(base) !== at(other)) return { commit, age };
+    }
     commit = first;
-    value = before;
   }
 }
 
@@ -249,7 +257,7 @@ interface FourSides {
 }
 
 function isCleanAt(packs: Packs, { result, ours, theirs, base }: FourSides): boolean {
-  if (same(result, ours)) return true;
+  if (same(result, ours) && (same(theirs, ours) || same(theirs, base))) return true;
   if (same(result, theirs) && same(base, ours)) return true;
   const sides = [result, ours, theirs, base];
   if (sides.some((side) => side !== undefined && side.mode !== folderMode) || result === undefined) return false;

@@ -1,6 +1,7 @@
 // The Approvals port: asks the forge who brought a file, what was said about it, and reads what its reviewers saw.
 import { createDesire } from '../desired/desired.ts';
 import type { Schemas } from '../desired/schema.ts';
+import { acceptedRules } from '../model/accepted-rules.ts';
 import type {
   ApprovalQuestion,
   ApprovalReading,
@@ -9,6 +10,7 @@ import type {
   PullRequest,
 } from '../model/approval.ts';
 import { closureOf, questionKey } from '../model/approval.ts';
+import type { GitHistory } from '../adapters/git.ts';
 import { AdapterError } from '../model/failure.ts';
 import { teamsOf } from '../plan/judge.ts';
 import { demandOf } from './code-owners.ts';
@@ -16,7 +18,7 @@ import type { Approvals, Clock, ConfigSnapshot, Forge, Log, ReviewGit } from '..
 
 export interface ApprovalOptions {
   readonly forge: Pick<Forge, 'kind' | 'bringing' | 'change' | 'headRef'>;
-  readonly git: Pick<ReviewGit, 'readAt'>;
+  readonly git: Pick<ReviewGit, 'readAt'> & Pick<GitHistory, 'evidence'>;
   readonly schemas: Schemas;
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
   readonly log: Log;
@@ -97,6 +99,8 @@ class ForgeApprovals implements Approvals, HeadReader {
     const { forge, git } = this.options;
     const { commit, pull } = await forge.bringing(question.path);
     if (!pull) return { kind: 'direct', commit, message: `commit ${commit.slice(0, 10)}` };
+    const past = forge.kind === 'git' ? undefined : await this.notBrought(question.path, commit);
+    if (past !== undefined) return past;
     const { ownersAt, path } = question;
     const owners =
       ownersAt === undefined ? undefined : demandOf(await git.readAt({ commit: ownersAt }), forge.kind, [path]);
@@ -104,6 +108,18 @@ class ForgeApprovals implements Approvals, HeadReader {
     const change = await forge.change(pull.number, teams);
     const head = await this.head(change.pull, question.cluster);
     return { kind: 'found', change, head, ...(owners ? { owners } : {}) };
+  }
+
+  /**
+   * Why the commit that the forge names did not bring the file as it is now; undefined: it did. Forges look along whichever parent has the same content (git-log(1), "History
+   * Simplification"): a merge that takes a file from an old commit leads them to the reviews of that old one.
+   */
+  private async notBrought(path: string, named: string): Promise<ApprovalReading | undefined> {
+    const { brought, commits, cut } = await this.options.git.evidence(path);
+    if ([brought, ...commits].some(({ commit }) => commit === named)) return undefined;
+    const merge = brought.commit.slice(0, 10);
+    if (cut) return { kind: 'unreadable', message: `the merge ${merge} brought too many commits to look at` };
+    return { kind: 'direct', commit: brought.commit, message: `commit ${merge} brought it back from an older one` };
   }
 
   async head(pull: Pick<PullRequest, 'head' | 'number'>, cluster: string): Promise<HeadContent | undefined> {
@@ -128,5 +144,6 @@ export function contentOf(snapshot: ConfigSnapshot, cluster: string, schemas: Sc
   const files: Record<string, string> = {};
   for (const [path, { oid }] of snapshot.files)
     if (path.startsWith(folder) || !path.startsWith('clusters/')) files[path] = oid;
-  return { closure: closureOf(own, desired.fleet, {}), files };
+  const rules = acceptedRules(own, desired.fleet);
+  return { closure: closureOf(own, desired.fleet, {}), files, ...(rules ? { rules } : {}) };
 }

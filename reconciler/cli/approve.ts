@@ -183,7 +183,9 @@ async function stageFile(
   writeFileSync(join(there.folder, path), text);
   await there.run('add', '--', path);
   if ((await there.ask('diff', '--cached', '--quiet')) !== undefined)
-    throw new UsageError(`you have approved this already: ${path} says the same`);
+    throw new UsageError(
+      `you have approved this already: ${path} says the same (if what it approves went and came back since, take that file away first)`,
+    );
 }
 
 /** What is approved, for the person who is asked. */

@@ -1,4 +1,5 @@
 // Approvals: what people said about a change, what exactly they saw, and what is kept as evidence.
+import type { AcceptedRules } from './accepted-rules.ts';
 import type { OwnerDemand, OwnerGroup } from './code-owners.ts';
 import { digest } from './digest.ts';
 import type { ClusterDesired, Fleet } from './desired.ts';
@@ -132,6 +133,8 @@ export type ApprovalReading =
 /** What the head commit of a pull request says about one cluster. */
 export interface HeadContent {
   readonly closure: Closure;
+  /** The rules that it would have made. Absent: not known, which agrees to nothing. */
+  readonly rules?: AcceptedRules;
   /** Object ids of all files of the cluster's folder and of the shared ones, by path. */
   readonly files: Readonly<Record<string, string>>;
 }

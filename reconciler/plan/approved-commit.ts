@@ -1,10 +1,10 @@
 // Which commit's rules count: a change that loosens them needs the consent of those who were asked before it.
-import { acceptedRules } from '../model/accepted-rules.ts';
+import { acceptedRules, type AcceptedRules } from '../model/accepted-rules.ts';
 import type { ClusterDesired } from '../model/desired.ts';
 import { canonical } from '../model/digest.ts';
 import type { LedgerDocument } from '../model/ledger.ts';
 import type { Hold } from '../model/reason.ts';
-import { judgeAlone, needsReview } from './approval.ts';
+import { judgeAlone, needsReview, readingOf } from './approval.ts';
 import type { PlanInput } from './input.ts';
 import { loosens } from './loosening.ts';
 
@@ -25,6 +25,8 @@ export function acceptCommit(ledger: LedgerDocument, input: PlanInput): Acceptan
     if (byCommand) return { ledger: noteRules({ ...ledger, accepted }, input), hold: undefined };
     if (ledger.rules) return { ledger, hold: undefined };
   }
+  // A commit without a valid policy says nothing of the rules: were it accepted, its keys and owners would count for the commit after it, which nobody had compared with anything.
+  if (ledger.rules && needsReview(ledger, input) && !rulesOf(input)) return { ledger, hold: undefined };
   const hold = refusal(ledger, input);
   if (hold) return { ledger, hold };
   return { ledger: noteRules(noteCommit(ledger, input), input), hold: undefined };
@@ -42,22 +44,53 @@ export function unagreedFiles(
 function refusal(ledger: LedgerDocument, input: PlanInput): Hold | undefined {
   const sentences = looser(ledger, input);
   if (sentences.length === 0) return undefined;
-  for (const file of unagreedFiles(ledger, input)) {
+  const refused = ({ reason, message, until }: Hold): Hold => ({
+    reason,
+    message: `the newest commit changes what may happen (${sentences.slice(0, 3).join('; ')}), which needs approval under the old rules: ${message}`,
+    until,
+  });
+  const files = unagreedFiles(ledger, input);
+  for (const file of files) {
     const verdict = judgeAlone(file, ledger, input);
-    if (verdict.kind === 'approved') continue;
-    const { reason, message, until } = verdict.hold;
-    return {
-      reason,
-      message: `the newest commit changes what may happen (${sentences.slice(0, 3).join('; ')}), which needs approval under the old rules: ${message}`,
-      until,
-    };
+    if (verdict.kind === 'held') return refused(verdict.hold);
   }
-  return undefined;
+  const unseen = seenByNobody(files, ledger, input);
+  return unseen && refused(unseen);
+}
+
+/**
+ * Whether some of those who agreed saw rules as loose as these. Each file may have its quorum and the whole still be nobody's wish: half of a reviewed change was left
+ * out, and what would have made the other half harmless with it.
+ */
+function seenByNobody(
+  files: readonly { readonly path: string; readonly oid: string | undefined }[],
+  ledger: LedgerDocument,
+  input: PlanInput,
+): Hold | undefined {
+  const after = rulesOf(input);
+  const before = ledger.rules?.rules;
+  if (!after || !before || files.length === 0 || loosens(before, after).length === 0) return undefined;
+  let beyond: readonly string[] = [];
+  for (const file of files) {
+    const reading = readingOf(file, ledger, input);
+    const seen = reading?.kind === 'found' ? reading.head?.rules : undefined;
+    beyond = seen ? loosens(seen, after) : ['what was reviewed is no valid policy'];
+    if (beyond.length === 0) return undefined;
+  }
+  return {
+    reason: 'ApprovalOutdated',
+    message: `each file was reviewed, but nobody saw all of them as they are together now (${beyond.slice(0, 3).join('; ')}); have one more change of these files approved`,
+    until: undefined,
+  };
+}
+
+function rulesOf({ desired, fleet }: PlanInput): AcceptedRules | undefined {
+  return desired && acceptedRules(desired, fleet);
 }
 
 function looser(ledger: LedgerDocument, input: PlanInput): string[] {
   const { desired } = input;
-  const after = desired && acceptedRules(desired, input.fleet);
+  const after = rulesOf(input);
   if (!ledger.rules || !after || !needsReview(ledger, input)) return [];
   // A mode that only the newest wish or the deployment demands judges from now on, not what was accepted before.
   if (ledger.rules.rules.approval.mode !== 'review' && input.settings.approvalFloor !== 'review') return [];

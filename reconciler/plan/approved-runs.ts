@@ -126,8 +126,18 @@ function verdictOn(run: RunRecord, ledger: LedgerDocument, input: PlanInput): Ve
   for (const trigger of run.triggers) {
     if (trigger.kind !== 'request') continue;
     const request = input.desired?.requests.find(({ name }) => name === trigger.name);
-    if (request && requestNeedsReview(request, ledger, input))
-      return judgeFile({ path: request.file, oid: request.oid }, undefined, ledger, input);
+    if (!request || !requestNeedsReview(request, ledger, input)) continue;
+    // The run does what the file said when it was made; what the file says now is something else, whoever has agreed to it.
+    if (request.oid !== ledger.requests[request.name]?.oid)
+      return {
+        kind: 'held',
+        hold: {
+          reason: 'ApprovalOutdated',
+          message: `${request.file} was edited after the run was made of it; take it away and commit a request under another name`,
+          until: undefined,
+        },
+      };
+    return judgeFile({ path: request.file, oid: request.oid }, undefined, ledger, input);
   }
   const what = proposed
     ? `${proposed.file} was merged for other content than the run has now; the proposal is being renewed`

@@ -475,3 +475,30 @@ spec: { from: [${from}], to: ${to}, reason: ${reason} }
     expect(oakum.jobs()).toBe(0);
   });
 });
+
+it.each([
+  ['first', true],
+  ['second', false],
+])(
+  'what was approved long ago is not brought back by a merge with the old commit as its %s parent',
+  async (_how, isFirst) => {
+    const tip = (): Promise<string> => forge.git('rev-parse', 'refs/heads/main');
+    const force = (): boolean | undefined => oakum.ledger()?.rules?.rules.force;
+    const number = await pullWith('loose', { [policyFile]: policy('  drain: { force: true }\n') }, mallory);
+    await forge.review(number, alice, 'Approved');
+    await forge.merge(number, founder, 'merge');
+    await oakum.pass(minute);
+    expect(force()).toBe(true);
+    const old = await tip();
+    await forge.commit('main', { [policyFile]: policy('# Not by force.\n') }, { by: mallory });
+    await oakum.pass(minute);
+    expect(force()).toBe(false);
+    const parents = isFirst ? [old, await tip()] : [await tip(), old];
+    const words = parents.flatMap((parent) => ['-p', parent]);
+    const evil = await forge.git('commit-tree', `${old}^{tree}`, ...words, '-m', 'Tidy up');
+    await forge.git('update-ref', 'refs/heads/main', evil);
+    const { plan } = await oakum.pass(minute);
+    expect(plan.holds[0]?.message).toMatch(/drain\.force is on.*brought it back from an older one/);
+    expect(force()).toBe(false);
+  },
+);

@@ -8,6 +8,7 @@ import type {
   Review,
 } from '../../reconciler/model/approval.ts';
 import { closureOf } from '../../reconciler/model/approval.ts';
+import { acceptedRules } from '../../reconciler/model/accepted-rules.ts';
 import type { ClusterDesired } from '../../reconciler/model/desired.ts';
 import { aFleet } from './policies.ts';
 import type { TinyWorld } from './tiny-world.ts';
@@ -125,8 +126,10 @@ export class Reviewed {
 function contentOf(desired: ClusterDesired): HeadContent {
   const asked = [...desired.requests, ...desired.runs].map(({ file, oid }) => [file, oid] as const);
   const inputs = desired.inputs.map(({ path, oid }) => [path, oid] as const);
+  const rules = acceptedRules(desired, aFleet);
   return {
     closure: closureOf(desired, aFleet, {}),
+    ...(rules ? { rules } : {}),
     files: Object.fromEntries([...inputs, ...asked]),
   };
 }
