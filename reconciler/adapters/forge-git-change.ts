@@ -104,7 +104,8 @@ function mergedElsewhere(raw: Uint8Array, branch: string): string | undefined {
     /^Merge (?:remote-tracking )?(?:branch|commit|tag) '([^']+)'(?: of \S+)?(?: into '?(\S+?)'?)?$/.exec(subject) ?? [];
   const own = [branch, `origin/${branch}`, `upstream/${branch}`];
   if (own.includes(from)) return `the signed merge brings ${branch} into another branch, and approves nothing`;
-  if (into !== undefined && into !== branch && into !== 'HEAD') return `the signed merge is one into ${into}, not into ${branch}`;
+  if (into !== undefined && into !== branch && into !== 'HEAD')
+    return `the signed merge is one into ${into}, not into ${branch}`;
   return undefined;
 }
 

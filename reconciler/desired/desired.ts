@@ -145,6 +145,7 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
       problems: others.length === 0 ? own.problems : sortProblems([...own.problems, ...others]),
       ...(taken.length > 0 ? { rollouts: taken } : {}),
       frozen: fleetPart.frozen ? 'fleet' : own.frozen,
+      ...(fleetPart.frozen && own.frozen !== undefined ? { frozenTwice: true } : {}),
       inputs: [...own.inputs, ...fleetPart.inputs].sort((a, b) => compare(a.path, b.path)),
     };
     results.set(name, { part, fleet: fleetPart, waves, desired });

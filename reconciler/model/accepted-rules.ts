@@ -31,6 +31,16 @@ export interface AcceptedRules {
   readonly uid?: string;
   /** Object ids of the files with the keys of those who may sign, by path; absent: there are none. */
   readonly signers?: Readonly<Record<string, string>>;
+  /** What people stopped by a file of its own (FREEZE, requests that pause nodes), by path; absent: nothing, or written before this was kept. */
+  readonly stops?: Readonly<Record<string, Stop>>;
+}
+
+/** One file that stops something for as long as it is there. */
+export interface Stop {
+  /** What it stops, to be compared. */
+  readonly what: string;
+  /** It ends by itself at this time; absent: never. */
+  readonly until?: number;
 }
 
 /** What the ledger keeps of the commit that was accepted: its rules, and the files that they came from. */
@@ -50,6 +60,7 @@ export function acceptedRules(desired: ClusterDesired, fleet: Pick<Fleet, 'suspe
   const { rollout, drain, updates, reboot } = policy;
   const keys = desired.inputs.filter(({ path }) => path.startsWith('signers/'));
   const signers = Object.fromEntries(keys.map(({ path, oid }) => [path, oid]));
+  const stops = stopsOf(desired);
   return {
     approval: policy.approval,
     windows: policy.windows,
@@ -74,5 +85,18 @@ export function acceptedRules(desired: ClusterDesired, fleet: Pick<Fleet, 'suspe
       ? digest([policy.onBoot, policy.nodes, updates, reboot, drain, policy.hooks, policy.strategy])
       : '',
     ...(keys.length === 0 ? {} : { signers }),
+    ...(Object.keys(stops).length === 0 ? {} : { stops }),
   };
+}
+
+function stopsOf({ name, frozen, frozenTwice = false, requests }: ClusterDesired): Record<string, Stop> {
+  const stops: Record<string, Stop> = {};
+  if (frozen === 'fleet') stops['FREEZE'] = { what: 'freeze' };
+  if (frozen === 'cluster' || frozenTwice) stops[`clusters/${name}/FREEZE`] = { what: 'freeze' };
+  for (const { action, file, nodes, selector, notBefore, until } of requests) {
+    if (action !== 'pause') continue;
+    const what = digest([[...nodes].sort(), selector?.text ?? '', notBefore ?? 0]);
+    stops[file] = { what, ...(until === undefined ? {} : { until }) };
+  }
+  return stops;
 }

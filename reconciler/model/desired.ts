@@ -56,6 +56,8 @@ export interface ClusterDesired {
   readonly rollouts?: readonly FleetRollout[];
   /** A file FREEZE: in the root (`fleet`), in the cluster's folder (`cluster`), or none. */
   readonly frozen: 'fleet' | 'cluster' | undefined;
+  /** Beside the file FREEZE in the root there is one in the cluster's folder. Absent: no. */
+  readonly frozenTwice?: boolean;
   /** The files that this cluster's runs are made of, sorted by path: what an approval is bound to. */
   readonly inputs: readonly { readonly path: string; readonly oid: string }[];
 }

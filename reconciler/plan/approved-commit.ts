@@ -1,12 +1,11 @@
 // Which commit's rules count: a change that loosens them needs the consent of those who were asked before it.
 import { acceptedRules, type AcceptedRules } from '../model/accepted-rules.ts';
-import type { ClusterDesired } from '../model/desired.ts';
 import { canonical } from '../model/digest.ts';
 import type { LedgerDocument } from '../model/ledger.ts';
 import type { Hold } from '../model/reason.ts';
 import { judgeAlone, needsReview, readingOf } from './approval.ts';
 import type { PlanInput } from './input.ts';
-import { loosens } from './loosening.ts';
+import { liftedStops, loosens } from './loosening.ts';
 
 /** The ledger with the commit accepted, or why it is not. */
 export interface Acceptance {
@@ -38,7 +37,7 @@ export function unagreedFiles(
   input: PlanInput,
 ): { readonly path: string; readonly oid: string | undefined }[] {
   if (ledger.accepted?.commit === input.commit) return [];
-  return looser(ledger, input).length === 0 ? [] : changedFiles(ledger, input.desired);
+  return looser(ledger, input).length === 0 ? [] : changedFiles(ledger, input);
 }
 
 function refusal(ledger: LedgerDocument, input: PlanInput): Hold | undefined {
@@ -69,12 +68,13 @@ function seenByNobody(
 ): Hold | undefined {
   const after = rulesOf(input);
   const before = ledger.rules?.rules;
-  if (!after || !before || files.length === 0 || loosens(before, after).length === 0) return undefined;
+  if (!after || !before || files.length === 0 || loosens(standing(before, input.now), after).length === 0)
+    return undefined;
   let beyond: readonly string[] = [];
   for (const file of files) {
     const reading = readingOf(file, ledger, input);
     const seen = reading?.kind === 'found' ? reading.head?.rules : undefined;
-    beyond = seen ? loosens(seen, after) : ['what was reviewed is no valid policy'];
+    beyond = seen ? loosens(standing(seen, input.now), after) : ['what was reviewed is no valid policy'];
     if (beyond.length === 0) return undefined;
   }
   return {
@@ -89,31 +89,41 @@ function rulesOf({ desired, fleet }: PlanInput): AcceptedRules | undefined {
 }
 
 function looser(ledger: LedgerDocument, input: PlanInput): string[] {
-  const { desired } = input;
   const after = rulesOf(input);
   if (!ledger.rules || !after || !needsReview(ledger, input)) return [];
   // A mode that only the newest wish or the deployment demands judges from now on, not what was accepted before.
   if (ledger.rules.rules.approval.mode !== 'review' && input.settings.approvalFloor !== 'review') return [];
-  const found = loosens(ledger.rules.rules, after);
+  const found = loosens(standing(ledger.rules.rules, input.now), after);
   if (ledger.rules.rules.approval.codeOwners !== true || found.length > 0) return found;
-  const [changed, ...more] = changedFiles(ledger, desired);
+  const [changed, ...more] = changedFiles(ledger, input);
   return changed
     ? [`approval.codeOwners: ${changed.path}${more.length > 0 ? ` and ${more.length} more` : ''} changed`]
     : [];
 }
 
-/** Inputs that are other than at the accepted commit, and the FREEZE that went. */
+/** Inputs that are other than at the accepted commit, and the stops that went. */
 function changedFiles(
   ledger: LedgerDocument,
-  desired: ClusterDesired | undefined,
+  input: PlanInput,
 ): { readonly path: string; readonly oid: string | undefined }[] {
+  const { desired } = input;
   if (!desired || !ledger.rules) return [];
   const before = ledger.rules.inputs;
   const now = Object.fromEntries(desired.inputs.map(({ path, oid }) => [path, oid]));
   const paths = [...new Set([...Object.keys(before), ...Object.keys(now)])].sort();
   const changed = paths.filter((path) => before[path] !== now[path]).map((path) => ({ path, oid: now[path] }));
-  if (!ledger.rules.rules.frozen || desired.frozen !== undefined) return changed;
-  return [...changed, { path: ledger.rules.freeze ?? `clusters/${desired.name}/FREEZE`, oid: undefined }];
+  const { rules, freeze = `clusters/${desired.name}/FREEZE` } = ledger.rules;
+  const after = rulesOf(input);
+  const thawed = rules.frozen && desired.frozen === undefined ? [freeze] : [];
+  const lifted = after ? liftedStops(standing(rules, input.now), after) : [];
+  const stops = [...new Set([...thawed, ...lifted])].sort();
+  return [...changed, ...stops.map((path) => ({ path, oid: desired.requests.find(({ file }) => file === path)?.oid }))];
+}
+
+/** The rules without stops whose time is over. */
+function standing({ stops, ...rules }: AcceptedRules, now: number): AcceptedRules {
+  const left = Object.entries(stops ?? {}).filter(([, { until = Infinity }]) => now < until);
+  return left.length === 0 ? rules : { ...rules, stops: Object.fromEntries(left) };
 }
 
 function noteCommit(ledger: LedgerDocument, input: PlanInput): LedgerDocument {

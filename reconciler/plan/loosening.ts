@@ -36,6 +36,8 @@ export function loosens(before: AcceptedRules, after: AcceptedRules): string[] {
   );
   say(lacks(before.freezes, after.freezes), 'a freeze is taken away or changed');
   say(before.frozen && !after.frozen, 'the file FREEZE is taken away');
+  const lifted = liftedStops(before, after);
+  say(lifted.length > 0, `what stops nodes is taken away or changed (${lifted.join(', ')})`);
   say(before.suspended && !after.suspended, 'suspend is lifted');
   say(lacks(before.gates, after.gates), 'a gate is taken away or changed');
   const released = missing(before.hold, after.hold);
@@ -69,6 +71,18 @@ export function loosens(before: AcceptedRules, after: AcceptedRules): string[] {
   const keys = changed(before.signers ?? {}, after.signers ?? {});
   say(keys.length > 0, `the keys of those who may sign change (${keys.join(', ')})`);
   return found;
+}
+
+/** Files that stopped something and are gone, or stop something else, or for a shorter time; sorted. */
+export function liftedStops(before: AcceptedRules, after: AcceptedRules): string[] {
+  const now = after.stops ?? {};
+  return Object.entries(before.stops ?? {})
+    .filter(([path, { what, until = Infinity }]) => {
+      const same = now[path];
+      return same?.what !== what || (same.until ?? Infinity) < until;
+    })
+    .map(([path]) => path)
+    .sort();
 }
 
 /** Paths with another value, sorted. */

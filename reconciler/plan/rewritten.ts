@@ -86,6 +86,11 @@ function judgeRewrite(rewrite: Rewrite, ledger: LedgerDocument, input: PlanInput
 /** The first input of the cluster that reviewers saw otherwise: agreeing to a rewrite is agreeing to all that comes with it. */
 function unseen(desired: ClusterDesired, seen: Readonly<Record<string, string>>): string | undefined {
   const other = desired.inputs.find(({ path, oid }) => seen[path] !== oid)?.path;
-  if (other !== undefined || desired.frozen !== undefined) return other;
-  return ['FREEZE', `clusters/${desired.name}/FREEZE`].find((path) => seen[path] !== undefined);
+  if (other !== undefined) return other;
+  const own = `clusters/${desired.name}/FREEZE`;
+  const there = [
+    ...(desired.frozen === 'fleet' ? ['FREEZE'] : []),
+    ...(desired.frozen === 'cluster' || desired.frozenTwice === true ? [own] : []),
+  ];
+  return ['FREEZE', own].find((path) => seen[path] !== undefined && !there.includes(path));
 }

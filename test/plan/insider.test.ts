@@ -84,4 +84,38 @@ describe('an insider', () => {
     expect(world.theRun()).toMatchObject({ state: 'AwaitingApproval', reason: 'ApprovalOutdated' });
     expect(jobs()).toBe(0);
   });
+
+  it('takes away the FREEZE of the cluster while that of the fleet still holds, for the day when that one goes', async () => {
+    const own = 'clusters/prod/FREEZE';
+    forge.push({ frozen: 'fleet', frozenTwice: true }, ['FREEZE', own]);
+    await world.pass();
+    forge.push({ frozen: 'fleet', frozenTwice: false }, [own]);
+    await world.run(hour);
+    expect(firstHold()).toContain(`MergedWithoutApproval: the newest commit changes what may happen`);
+    expect(firstHold()).toContain(own);
+    forge.merge({ frozen: undefined, frozenTwice: false }, ['FREEZE'], { reviews: [review('alice')] });
+    await world.run(hour);
+    expect(firstHold()).toContain('MergedWithoutApproval');
+    forge.merge({}, [own], { reviews: [review('alice')] });
+    await world.run(hour);
+    expect(firstHold()).toBe('');
+  });
+
+  it('takes away or shortens the pause of a node: under review that needs what thawing needs, but for one that is over', async () => {
+    const pause = aRequest('hands-off', { action: 'pause', nodes: ['n1'], until: start + 8 * hour });
+    forge.push({ requests: [pause] }, [pause.file]);
+    await world.run(hour);
+    expect(firstHold()).toBe('');
+    forge.push({ requests: [{ ...pause, oid: 'shorter', until: start + 2 * hour }] }, [pause.file]);
+    await world.run(hour);
+    expect(firstHold()).toContain(`what stops nodes is taken away or changed (${pause.file})`);
+    forge.push({ requests: [{ ...pause, oid: 'longer', until: start + 9 * hour }] }, [pause.file]);
+    await world.run(hour);
+    expect(firstHold()).toBe('');
+    forge.push({ requests: [] }, [pause.file]);
+    await world.run(hour);
+    expect(firstHold()).toContain('MergedWithoutApproval');
+    await world.run(8 * hour);
+    expect(firstHold()).toBe('');
+  });
 });

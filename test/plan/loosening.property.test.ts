@@ -110,6 +110,13 @@ function allowed(rules: AcceptedRules): Set<string> {
   add(rules.boot !== '', `new nodes get ${rules.boot}`);
   for (const uid of ['here', 'elsewhere'])
     add(rules.uid === undefined || rules.uid === uid, `work in the cluster ${uid}`);
+  for (const path of ['FREEZE', 'requests/pause.yaml'])
+    for (const at of [1, 20])
+      for (const node of ['n1', 'n2']) {
+        const stop = rules.stops?.[path];
+        const stopped = stop !== undefined && at < (stop.until ?? Infinity) && stop.what === node;
+        add(!stopped, `a start of ${node} at ${at}, stopped by ${path}`);
+      }
   for (const key of ['one', 'two']) add(Object.values(rules.signers ?? {}).includes(key), `a signature by ${key}`);
   return found;
 }
@@ -176,6 +183,13 @@ const fields: { readonly [Field in keyof Complete]: fc.Arbitrary<Complete[Field]
   boot: fc.constantFrom('', 'this', 'that'),
   uid: fc.constantFrom('here', 'elsewhere'),
   signers: fc.dictionary(fc.constantFrom('signers/a.asc', 'signers/b.asc'), fc.constantFrom('one', 'two')),
+  stops: fc.dictionary(
+    fc.constantFrom('FREEZE', 'requests/pause.yaml'),
+    fc.oneof(
+      fc.record({ what: fc.constantFrom('n1', 'n2') }),
+      fc.record({ what: fc.constantFrom('n1', 'n2'), until: fc.constantFrom(10, 30) }),
+    ),
+  ),
 };
 const rules = fc.record(fields);
 /** Most pairs differ in a few fields: else everything is looser in one of them. */
