@@ -1,10 +1,8 @@
-// Requests to the REST API of Gitea and Forgejo: what is tried again, what each refusal means, and lists that are complete or fail.
-import { setTimeout as delay } from 'node:timers/promises';
+// Requests to the REST API of Gitea and Forgejo: the scope that each takes, and lists that are complete or fail.
 import { AdapterError } from '../model/failure.ts';
-import { forgeRefusal, notUnderstood, type ForgeCall } from './forge-failure.ts';
-import { forgeTimeouts, type ForgeOptions } from './forge-options.ts';
-import { openForgeWire } from './forge-wire.ts';
-import { openSecrets } from './git-secrets.ts';
+import { notUnderstood } from './forge-failure.ts';
+import type { ForgeOptions } from './forge-options.ts';
+import { agreedList, openForgeRequests, orMissing } from './forge-request.ts';
 
 export type Query = Readonly<Record<string, string | number | boolean>>;
 
@@ -38,10 +36,6 @@ export interface GiteaCalls {
 
 /** Entries that are asked for at once: what Gitea allows when nobody configured anything else. */
 const pageSize = 50;
-/** How often a list that changes while it is read is read anew. */
-const mostLooks = 4;
-/** A request that changes nothing is sent this often before its failure counts. */
-const mostTries = 3;
 
 /** The path of a repository in the API; every part is escaped. */
 export function projectPath(project: string): string {
@@ -62,67 +56,22 @@ function scopeOf(path: string, method: string): string {
 }
 
 export function openGiteaCalls(options: ForgeOptions): GiteaCalls {
-  const { credentials, clock } = options;
-  if (credentials.kind !== 'token')
-    throw new AdapterError(
-      'denied',
-      'ForgeDenied',
-      'Gitea and Forgejo know tokens only: give the token of an account.',
-    );
-  const { token } = credentials;
-  const timeouts = { ...forgeTimeouts, ...options.timeouts };
-  const root = options.api.replace(/\/+$/, '');
-  const secrets = openSecrets();
-  const wire = openForgeWire({ api: root, ca: options.ca, requestMs: timeouts.requestMs });
+  const requests = openForgeRequests(options, {
+    forge: 'Gitea',
+    scheme: 'token',
+    tokensOnly: 'Gitea and Forgejo know tokens only: give the token of an account.',
+    messageOf,
+  });
+  const { root } = requests;
   /** Most entries of a page, as the server is configured. */
   let mostItems: number | undefined;
-  /** Nothing is sent before this instant. */
-  let quietUntil = 0;
-
-  async function once(deadline: AbortSignal, method: string, url: URL, body: unknown, call: ForgeCall) {
-    const quiet = quietUntil - clock.now();
-    if (quiet > 0)
-      throw new AdapterError('transient', 'ForgeRateLimited', `Gitea asked us to slow down: ${call.what} waits.`, {
-        retryAfterMs: quiet,
-      });
-    const answer = await wire.fetch(url.href, {
-      method,
-      headers: {
-        accept: 'application/json',
-        authorization: `token ${secrets.read(token, 'token')}`,
-        'user-agent': 'oakum',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: deadline,
-    });
-    const text = await answer.text();
-    if (answer.ok) return { text, headers: answer.headers };
-    const refused = { status: answer.status, headers: Object.fromEntries(answer.headers), message: messageOf(text) };
-    const error = forgeRefusal(refused, call, secrets.known(), clock.now());
-    if (error.code === 'ForgeRateLimited') quietUntil = clock.now() + (error.retryAfterMs ?? 0);
-    throw error;
-  }
 
   async function ask(deadline: AbortSignal, method: string, path: string, query: Query, body?: unknown) {
     const url = new URL(root + path);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, String(value));
     const call = { forge: 'Gitea', what: `${method} ${path}`, needs: scopeOf(path, method) };
-    // What changes something is sent once: whoever calls finds out on the next pass what became of it.
-    const tries = method === 'GET' ? mostTries : 1;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const { text, headers } = await once(deadline, method, url, body, call);
-        return { value: parse(text, call), headers };
-      } catch (error) {
-        const again = error instanceof AdapterError && error.kind === 'transient' && error.code !== 'ForgeRateLimited';
-        if (!again || attempt >= tries || deadline.aborted) throw error;
-        const pause = timeouts.retryMs * 2 ** (attempt - 1) * (0.5 + Math.random());
-        await delay(pause, undefined, { signal: deadline }).catch(() => {
-          throw error;
-        });
-      }
-    }
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    return requests.ask(deadline, { method, url, body: text, call });
   }
 
   /** One look at a whole list; undefined when its pages do not fit together, because it changed in between or was cut short. */
@@ -134,9 +83,9 @@ export function openGiteaCalls(options: ForgeOptions): GiteaCalls {
     let size = hides ? Math.min(pageSize, await lengthOfPages(deadline)) : pageSize;
     let total = Number.NaN;
     for (let page = 1; page === 1 || (page - 1) * size < total; page += 1) {
-      const { value, headers } = await ask(deadline, 'GET', path, { ...query, page, limit: pageSize });
-      const part = pick(value);
-      const count = Number(headers.get('x-total-count') ?? Number.NaN);
+      const { body, headers } = await ask(deadline, 'GET', path, { ...query, page, limit: pageSize });
+      const part = pick(body);
+      const count = Number(headers['x-total-count'] ?? Number.NaN);
       if (!Array.isArray(part) || !Number.isSafeInteger(count))
         throw notUnderstood(call, `no list with its length; is ${root} the API of Gitea or Forgejo?`);
       if (page === 1) total = count;
@@ -148,13 +97,13 @@ export function openGiteaCalls(options: ForgeOptions): GiteaCalls {
       if (part.length > expected || (!hides && part.length < expected)) return undefined;
       entries.push(...(part as unknown[]));
     }
-    return { entries, single: total <= size };
+    return { entries, whole: total <= size || how.settled === true };
   }
 
   async function lengthOfPages(deadline: AbortSignal): Promise<number> {
     if (mostItems === undefined) {
-      const { value } = await ask(deadline, 'GET', '/settings/api', {});
-      const most = (value as { max_response_items?: unknown } | null)?.max_response_items;
+      const { body } = await ask(deadline, 'GET', '/settings/api', {});
+      const most = (body as { max_response_items?: unknown } | null)?.max_response_items;
       if (typeof most !== 'number' || !Number.isSafeInteger(most) || most < 1)
         throw notUnderstood({ forge: 'Gitea', what: 'GET /settings/api', needs: '' }, 'no length of pages');
       mostItems = most;
@@ -162,56 +111,29 @@ export function openGiteaCalls(options: ForgeOptions): GiteaCalls {
     return mostItems;
   }
 
-  async function list(deadline: AbortSignal, path: string, query: Query, how: ListOptions) {
-    let before: string | undefined;
-    for (let looks = 0; looks < mostLooks; looks += 1) {
+  function list(deadline: AbortSignal, path: string, query: Query, how: ListOptions) {
+    const readAll = async () => {
       const seen = await look(deadline, path, query, how);
-      if (seen === undefined) {
-        // The settings may have changed too.
-        mostItems = undefined;
-        continue;
-      }
-      if (seen.single || how.settled === true) return seen.entries;
-      // Entries that come and go between two pages move the others across their border: two looks must agree.
-      const names = seen.entries.map(nameOf).join(' ');
-      if (names === before) return seen.entries;
-      before = names;
-    }
-    throw notUnderstood(
-      { forge: 'Gitea', what: `GET ${path}`, needs: '' },
-      'the list changes while it is read, or pages of it are not whole',
-    );
+      // The settings may have changed too.
+      if (seen === undefined) mostItems = undefined;
+      return seen;
+    };
+    return agreedList({ forge: 'Gitea', what: `GET ${path}`, needs: '' }, readAll, nameOf);
   }
 
   return {
-    end: () => wire.close(),
+    end: () => requests.end(),
     begin(signal) {
-      const limit = AbortSignal.timeout(timeouts.callMs);
-      const deadline = signal === undefined ? limit : AbortSignal.any([signal, limit]);
+      const deadline = requests.deadline(signal);
+      const get = async (path: string, query: Query = {}) => (await ask(deadline, 'GET', path, query)).body;
       return {
-        get: async (path, query = {}) => (await ask(deadline, 'GET', path, query)).value,
-        find: async (path, query = {}) => {
-          try {
-            return (await ask(deadline, 'GET', path, query)).value;
-          } catch (error) {
-            if (error instanceof AdapterError && error.kind === 'missing') return undefined;
-            throw error;
-          }
-        },
+        get,
+        find: (path, query) => orMissing(get(path, query)),
         list: (path, query = {}, how = {}) => list(deadline, path, query, how),
-        send: async (method, path, body) => (await ask(deadline, method, path, {}, body)).value,
+        send: async (method, path, body) => (await ask(deadline, method, path, {}, body)).body,
       };
     },
   };
-}
-
-function parse(text: string, call: ForgeCall): unknown {
-  if (text === '') return undefined;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    throw notUnderstood(call, 'the answer is not JSON');
-  }
 }
 
 /** What tells one entry of a list from another. */

@@ -1,5 +1,4 @@
 // Calls to GitLab's REST API by gitbeaker, over our own wire: limits of time, what is tried again, what refusals mean, and whole lists.
-import { setTimeout as delay } from 'node:timers/promises';
 import {
   Branches,
   Commits,
@@ -10,10 +9,9 @@ import {
   Users,
 } from '@gitbeaker/rest';
 import { AdapterError } from '../model/failure.ts';
-import { forgeRefusal, notUnderstood, type ForgeCall } from './forge-failure.ts';
-import { forgeTimeouts, type ForgeOptions } from './forge-options.ts';
-import { openForgeWire } from './forge-wire.ts';
-import { openSecrets } from './git-secrets.ts';
+import { notUnderstood } from './forge-failure.ts';
+import type { ForgeOptions } from './forge-options.ts';
+import { agreedList, openForgeRequests, orMissing, type ForgeAnswer } from './forge-request.ts';
 
 /** The parts of gitbeaker that are used, for one call of the port. */
 export interface GitlabApi {
@@ -58,56 +56,19 @@ interface Asked {
 /** Most entries of a page (docs.gitlab.com/api/rest, "Pagination"). */
 const pageSize = 100;
 const mostPages = 200;
-/** How often a list that changes while it is read is read anew. */
-const mostLooks = 4;
-/** A request that changes nothing is sent this often before its failure counts. */
-const mostTries = 3;
 /** gitbeaker puts this before every path; it is taken away again. */
 const prefix = '/api/v4/';
 
 export function openGitlabCalls(options: ForgeOptions): GitlabCalls {
-  const { credentials, clock } = options;
-  if (credentials.kind !== 'token')
-    throw new AdapterError(
-      'denied',
-      'ForgeDenied',
-      'GitLab knows tokens only: give the token of a project or account.',
-    );
-  const { token } = credentials;
-  const timeouts = { ...forgeTimeouts, ...options.timeouts };
-  const root = options.api.replace(/\/+$/, '');
-  const secrets = openSecrets();
-  const wire = openForgeWire({ api: root, ca: options.ca, requestMs: timeouts.requestMs });
-  /** Nothing is sent before this instant. */
-  let quietUntil = 0;
+  const requests = openForgeRequests(options, {
+    forge: 'GitLab',
+    scheme: 'Bearer',
+    tokensOnly: 'GitLab knows tokens only: give the token of a project or account.',
+    messageOf,
+  });
+  const { root } = requests;
 
-  async function once(signal: AbortSignal, method: string, url: URL, body: string | undefined, call: ForgeCall) {
-    const quiet = quietUntil - clock.now();
-    if (quiet > 0)
-      throw new AdapterError('transient', 'ForgeRateLimited', `GitLab asked us to slow down: ${call.what} waits.`, {
-        retryAfterMs: quiet,
-      });
-    const answer = await wire.fetch(url.href, {
-      method,
-      headers: {
-        accept: 'application/json',
-        authorization: `Bearer ${secrets.read(token, 'token')}`,
-        'user-agent': 'oakum',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      ...(body === undefined ? {} : { body }),
-      signal,
-    });
-    const text = await answer.text();
-    const headers = Object.fromEntries(answer.headers);
-    if (answer.ok) return { status: answer.status, headers, body: parse(text, call) };
-    const refused = { status: answer.status, headers, message: messageOf(text) };
-    const error = forgeRefusal(refused, call, secrets.known(), clock.now());
-    if (error.code === 'ForgeRateLimited') quietUntil = clock.now() + (error.retryAfterMs ?? 0);
-    throw error;
-  }
-
-  async function send(signal: AbortSignal, method: string, path: string, { searchParams, body }: Asked) {
+  function send(signal: AbortSignal, method: string, path: string, { searchParams, body }: Asked) {
     const url = new URL(`${root}/${path}`);
     for (const [name, value] of Object.entries(searchParams ?? {}))
       if (typeof value === 'string' || typeof value === 'number') url.searchParams.set(snake(name), String(value));
@@ -117,25 +78,12 @@ export function openGitlabCalls(options: ForgeOptions): GitlabCalls {
       needs: rightOf(path, method),
     };
     const text = method === 'GET' || method === 'DELETE' ? undefined : JSON.stringify(snakeKeys(body));
-    // What changes something is sent once: whoever calls finds out on the next pass what became of it.
-    const tries = method === 'GET' ? mostTries : 1;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const answer = await once(signal, method, url, text, call);
-        // Without these headers (a proxy that drops them) nobody knows whether there is another page.
-        if (url.searchParams.has('page') && answer.headers['x-next-page'] === undefined)
-          throw notUnderstood(call, `no list in pages; is ${root} the API of GitLab?`);
-        return answer;
-      } catch (error) {
-        const known = error instanceof AdapterError ? error : undefined;
-        const again = known?.kind === 'transient' && known.code !== 'ForgeRateLimited';
-        if (!again || attempt >= tries || signal.aborted) throw error;
-        const pause = timeouts.retryMs * 2 ** (attempt - 1) * (0.5 + Math.random());
-        await delay(pause, undefined, { signal }).catch(() => {
-          throw error;
-        });
-      }
-    }
+    // Without these headers (a proxy that drops them) nobody knows whether there is another page.
+    const check = ({ headers }: ForgeAnswer): void => {
+      if (url.searchParams.has('page') && headers['x-next-page'] === undefined)
+        throw notUnderstood(call, `no list in pages; is ${root} the API of GitLab?`);
+    };
+    return requests.ask(signal, { method, url, body: text, call, check });
   }
 
   function apiFor(signal: AbortSignal): GitlabApi {
@@ -173,37 +121,19 @@ export function openGitlabCalls(options: ForgeOptions): GitlabCalls {
       if (typeof next === 'number') continue;
       // Very long lists do not tell their length.
       if (typeof total === 'number' && !Number.isNaN(total) && total !== entries.length) return undefined;
-      return { entries, single: page === 1 };
+      return { entries, whole: page === 1 };
     }
     throw new AdapterError('rejected', 'ForgeTooMany', `GitLab: a list has more than ${mostPages} pages.`);
   }
 
   return {
-    end: () => wire.close(),
+    end: () => requests.end(),
     begin(outer) {
-      const limit = AbortSignal.timeout(timeouts.callMs);
-      const api = apiFor(outer === undefined ? limit : AbortSignal.any([outer, limit]));
+      const api = apiFor(requests.deadline(outer));
       return {
         ask: (work) => understood(work(api)),
-        find: (work) =>
-          understood(work(api)).catch((error: unknown) => {
-            if (error instanceof AdapterError && error.kind === 'missing') return undefined;
-            throw error;
-          }),
-        async list(work) {
-          let before: string | undefined;
-          for (let looks = 0; looks < mostLooks; looks += 1) {
-            const seen = await look(api, work);
-            if (seen === undefined) continue;
-            if (seen.single) return seen.entries;
-            // Entries that come and go between two pages move the others across their border: two looks must agree.
-            const now = JSON.stringify(seen.entries.map(nameOf));
-            if (now === before) return seen.entries;
-            before = now;
-          }
-          const call = { forge: 'GitLab', what: 'read a list', needs: '' };
-          throw notUnderstood(call, 'the list changes while it is read, or pages of it are not whole');
-        },
+        find: (work) => orMissing(understood(work(api))),
+        list: (work) => agreedList({ forge: 'GitLab', what: 'read a list', needs: '' }, () => look(api, work), nameOf),
       };
     },
   };
@@ -226,15 +156,6 @@ async function understood(work: Promise<unknown>): Promise<unknown> {
     if (error instanceof AdapterError) throw error;
     const why = error instanceof Error ? error.message : String(error);
     throw notUnderstood({ forge: 'GitLab', what: 'read an answer', needs: '' }, why);
-  }
-}
-
-function parse(text: string, call: ForgeCall): unknown {
-  if (text === '') return undefined;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    throw notUnderstood(call, 'the answer is not JSON');
   }
 }
 
