@@ -3,6 +3,7 @@ import type { Contributor, Identity } from '../model/approval.ts';
 import { AdapterError } from '../model/failure.ts';
 import type { Log } from '../ports.ts';
 import { contributorsOf } from './forge-contributors.ts';
+import { notUnderstood } from './forge-failure.ts';
 import type { GitlabCall } from './forge-gitlab-calls.ts';
 import {
   accountOf,
@@ -42,8 +43,11 @@ export function openGitlabPeople(api: string, log: Log): GitlabPeople {
     const given = /^(\d+)-[^@]+@users\.noreply\.([^@]+)$/.exec(email);
     if (given?.[1] !== undefined && given[2] === host) return account(call, given[1]);
     // The answer has people whose names are alike, too: only the address itself, on the account's own page, is believed.
-    const search = await call.ask(({ users }) => users.all({ search: email, page: 1, perPage: mostCandidates }));
-    for (const one of Array.isArray(search) ? (search as unknown[]) : []) {
+    // No page is asked for: GitLab's description says that this list goes by keys since 17.0, and such answers do not number their pages.
+    const search = await call.ask(({ users }) => users.all({ search: email, perPage: mostCandidates, maxPages: 1 }));
+    if (!Array.isArray(search))
+      throw notUnderstood({ forge: 'GitLab', what: 'search an account', needs: '' }, 'no list');
+    for (const one of search as unknown[]) {
       const found = await account(call, identityOf(one, 'an account').id);
       if (found?.email === email) return found;
     }

@@ -4,6 +4,7 @@ import { openGitlab } from '../../reconciler/adapters/forge-gitlab.ts';
 import type { Change } from '../../reconciler/model/approval.ts';
 import type { Forge } from '../../reconciler/ports.ts';
 import { gitlabFace, ordinaryGitlab } from '../support/fake-gitlab.ts';
+import { openGitlabCheck, type Exchange } from '../support/gitlab-description.ts';
 import { startFakeWorld } from './fake-world.ts';
 import { describeForge, type ForgeWorld, type Person, type WorldAbilities } from './forge-suite.ts';
 
@@ -20,6 +21,8 @@ const abilities: WorldAbilities = {
   rebaseMovesHead: true,
 };
 const quirks = ordinaryGitlab();
+const description = openGitlabCheck();
+const problems = new Set<string>();
 
 async function startGitlab(): Promise<
   ForgeWorld & { readonly fake: Awaited<ReturnType<typeof startFakeWorld>>['fake'] }
@@ -27,6 +30,10 @@ async function startGitlab(): Promise<
   const world = await startFakeWorld({
     face: gitlabFace(quirks),
     prefix: '/api/v4',
+    // Every request that the adapter has sent, and every answer that it got.
+    check: (passed) => {
+      for (const one of passed) for (const problem of description.check(one)) problems.add(problem);
+    },
     open: ({ api, project, forge, log, timeouts }) =>
       openGitlab({
         api,
@@ -236,4 +243,47 @@ describe('what only GitLab has', () => {
     await expect(world.open().change(number, [])).rejects.toMatchObject({ code: 'ForgeNotUnderstood' });
     world.fault?.(undefined);
   });
+});
+
+it('asks and is answered as GitLab describes its API, and every fact taken from there was used', () => {
+  expect([...problems].join('\n')).toBe('');
+  expect(description.unused().join('\n')).toBe('');
+});
+
+it('would notice what GitLab does not have, or would not answer', () => {
+  const fresh = openGitlabCheck();
+  const check = (exchange: Exchange) => fresh.check(exchange);
+  const project = '/api/v4/projects/acme%2Ffleet';
+  const list: Exchange = {
+    method: 'GET',
+    encoded: `${project}/merge_requests/3/versions`,
+    query: '?page=1',
+    body: {},
+    status: 200,
+    answer: [{ id: 1, state: 'collected', created_at: '2026-11-02T09:00:00.000Z' }],
+    faulted: false,
+  };
+  const name = 'GET /projects/{id}/merge_requests/{merge_request_iid}/versions';
+  expect(check(list)).toEqual([]);
+  expect(check({ ...list, encoded: '/api/v4/projects/acme/fleet/approvals' })).toEqual([
+    'GET /api/v4/projects/acme/fleet/approvals is not described',
+  ]);
+  expect(check({ ...list, method: 'POST' })).toHaveLength(1);
+  expect(check({ ...list, query: '?pages=1' })).toEqual([`${name}: query "pages" is not described`]);
+  expect(check({ ...list, query: '?page=one' })).toEqual([`${name}: query "page" is string, not integer`]);
+  expect(check({ ...list, status: 201 })).toEqual([`${name}: status 201, not 200`]);
+  expect(check({ ...list, answer: {} })).toEqual([`${name}: the answer is an object, not list of MergeRequestDiff`]);
+  expect(check({ ...list, answer: [{ id: '1', size: 2, created_at: 'today' }] })).toEqual([
+    'MergeRequestDiff.id is string, not integer',
+    'MergeRequestDiff.size is not described',
+    'MergeRequestDiff.created_at is string, not instant',
+  ]);
+  // What is refused was asked all the same.
+  expect(check({ ...list, query: '?pages=1', status: 404, answer: 'no' })).toHaveLength(1);
+  const status = { ...list, method: 'POST', encoded: `${project}/statuses/abc`, query: '', status: 404 };
+  expect(check({ ...status, body: { state: 'failed' } })).toEqual([]);
+  expect(check({ ...status, body: { state: 'failure' } })).toHaveLength(1);
+  expect(check({ ...status, body: { name: 'x' } })).toEqual([
+    'POST /projects/{id}/statuses/{sha}: body has no "state"',
+  ]);
 });

@@ -45,6 +45,8 @@ export interface ForgeFault {
 export interface Passed {
   readonly method: string;
   readonly path: string;
+  /** The path as it was on the wire: whole, and still encoded. */
+  readonly encoded: string;
   readonly query: string;
   readonly body: unknown;
   readonly authorization: string | undefined;
@@ -120,6 +122,7 @@ export async function startForgeServer(forge: FakeForge, face: Face, prefix: str
     const passed: Passed = {
       method,
       path,
+      encoded: url.pathname,
       query: url.search,
       body,
       authorization,

@@ -13,8 +13,8 @@ import { pageOf, type Face, type ForgeAnswer, type ForgeRequest } from './fake-f
 type Fields = Record<string, unknown>;
 
 /**
- * A part of an answer as gitbeaker's types describe it: every field that is there is known to them, by name and kind. GitLab publishes its own
- * description in no package registry, so this is the nearest one that a compiler can hold the false one to.
+ * A part of an answer as gitbeaker's types describe it: every field that is there is known to them, by name and kind. The compiler holds the false
+ * one to these; the contract test holds all that passes to the facts of GitLab's own description (gitlab-facts.ts).
  */
 type Told<T> = T extends readonly (infer One)[]
   ? readonly Told<One>[]
@@ -157,7 +157,8 @@ export function gitlabFace(quirks: GitlabQuirks): Face {
     const group = /^\/groups\/(.+)\/members\/all$/.exec(path)?.[1];
     if (group !== undefined) {
       const members = forge.teams.get(group);
-      return members === undefined ? notFound : listed(members, user, asked, forge);
+      const member = (one: Account): Fields => ({ ...user(one), membership_state: 'active' });
+      return members === undefined ? notFound : listed(members, member, asked, forge);
     }
     const home = `/projects/${forge.owner}/${forge.name}`;
     if (!path.startsWith(`${home}/`)) return notFound;
@@ -196,12 +197,9 @@ function accounts(asked: ForgeRequest, forge: FakeForge): ForgeAnswer {
       ? notFound
       : { status: 200, body: { ...user(one), bot: one.bot, public_email: one.email } };
   const search = (asked.query.get('search') ?? '').toLowerCase();
-  return listed(
-    forge.accounts.filter((account) => account.email.includes(search)),
-    user,
-    asked,
-    forge,
-  );
+  const found = forge.accounts.filter((account) => account.email.includes(search));
+  // The first page, without its number: pages of this list go by keys, as its description says ("In GitLab 17.0 and later").
+  return { status: 200, body: found.slice(0, Number(asked.query.get('per_page') ?? 20)).map(user) };
 }
 
 async function inProject(
@@ -219,7 +217,7 @@ async function inProject(
     // The port's "failure" and "error" are one state here.
     const state = body['state'] === 'failed' ? 'failure' : word(body['state']);
     const made = { context: word(body['name']), state, text: word(body['description']) };
-    return { status: 201, body: { id: forge.status(status, viewer, made).id, status: body['state'] } };
+    return { status: 201, body: shownStatus(status, forge.status(status, viewer, made)) };
   }
   if (path.startsWith('/repository/')) return inRepository(path.slice('/repository'.length), asked, forge);
   const [, area = '', name = '', more = '', id = ''] = path.split('/');
@@ -255,7 +253,8 @@ async function inProject(
       user: user(by),
       ...(quirks.approvedAt ? { approved_at: time(at) } : {}),
     }));
-    return { status: 200, body: { id: 5000 + pull.number, iid: pull.number, approved_by: list } };
+    const user_has_approved = list.some((one) => one.user.id === viewer.id);
+    return { status: 200, body: { user_has_approved, approved: list.length > 0, approved_by: list } };
   }
   if (method === 'PUT') return editRequest(pull, asked, forge);
   return { status: 200, body: request(pull, forge) };
@@ -285,14 +284,11 @@ async function inRepository(path: string, asked: ForgeRequest, forge: FakeForge)
   }
   if (more !== 'statuses') return notFound;
   const newest = new Map(forge.statuses.filter((one) => one.commit === sha).map((one) => [one.context, one]));
-  const shown = ({ id, context, state, text }: FakeForge['statuses'][number]): Fields => ({
-    id,
-    sha,
-    name: context,
-    status: state === 'failure' ? 'failed' : state,
-    description: text,
-  });
-  return listed([...newest.values()], shown, asked, forge);
+  return listed([...newest.values()], (one) => shownStatus(sha, one), asked, forge);
+}
+
+function shownStatus(sha: string, { id, context, state, text }: FakeForge['statuses'][number]): Fields {
+  return { id, sha, name: context, status: state === 'failure' ? 'failed' : state, description: text };
 }
 
 async function openRequest({ body }: ForgeRequest, viewer: Account, forge: FakeForge): Promise<ForgeAnswer> {
