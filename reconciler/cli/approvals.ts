@@ -143,7 +143,8 @@ export function contentOf(snapshot: ConfigSnapshot, cluster: string, schemas: Sc
   const folder = `clusters/${cluster}/`;
   const files: Record<string, string> = {};
   for (const [path, { oid }] of snapshot.files)
-    if (path.startsWith(folder) || !path.startsWith('clusters/')) files[path] = oid;
+    if (path.startsWith(folder) || !path.startsWith('clusters/') || /^clusters\/[^/]+\/cluster\.yaml$/.test(path))
+      files[path] = oid;
   const rules = acceptedRules(own, desired.fleet);
   return { closure: closureOf(own, desired.fleet, {}), files, ...(rules ? { rules } : {}) };
 }

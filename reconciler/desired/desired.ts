@@ -1,4 +1,5 @@
 // Git → Desired: the whole repository at one commit; costs what changed since the commit before.
+import { canonical } from '../model/digest.ts';
 import type { ClusterDesired, Desired, Fleet, Rewrite } from '../model/desired.ts';
 import type { Problem } from '../model/failure.ts';
 import { compare, readClusterFolder, sortProblems } from './cluster.ts';
@@ -50,6 +51,7 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
       readonly part: ClusterPart;
       readonly fleet: FleetPart;
       readonly waves: string;
+      readonly files: RolloutPart['files'];
       readonly desired: ClusterDesired;
     }
   >();
@@ -134,21 +136,24 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
 
   function whole(name: string, part: ClusterPart): ClusterDesired {
     const cached = results.get(name);
+    const { files } = rolloutPart;
     const held = rolloutPart.held.get(name) ?? [];
     const taken = rolloutPart.taken.get(name) ?? [];
     const waves = held.length === 0 && taken.length === 0 ? '' : JSON.stringify([held, taken]);
-    if (cached?.part === part && cached.fleet === fleetPart && cached.waves === waves) return cached.desired;
+    if (cached?.part === part && cached.fleet === fleetPart && cached.waves === waves && cached.files === files)
+      return cached.desired;
     const { desired: own } = part;
     const others = [...fleetPart.problems, ...held];
     const desired: ClusterDesired = {
       ...own,
       problems: others.length === 0 ? own.problems : sortProblems([...own.problems, ...others]),
       ...(taken.length > 0 ? { rollouts: taken } : {}),
+      ...(files ? { fleetFiles: files } : {}),
       frozen: fleetPart.frozen ? 'fleet' : own.frozen,
       ...(fleetPart.frozen && own.frozen !== undefined ? { frozenTwice: true } : {}),
       inputs: [...own.inputs, ...fleetPart.inputs].sort((a, b) => compare(a.path, b.path)),
     };
-    results.set(name, { part, fleet: fleetPart, waves, desired });
+    results.set(name, { part, fleet: fleetPart, waves, files, desired });
     return desired;
   }
 
@@ -157,10 +162,13 @@ export function createDesire(schemas: Schemas): (snapshot: DesireInput) => Desir
     if (reads.length === 0) return noRollouts;
     const members = [...folders].map(([name, folder]): Member => {
       const own = folder.get(`clusters/${name}/cluster.yaml`);
-      if (own?.says.kind === 'settings') return { name, says: own.says.settings };
-      return { name, says: own ? 'unclear' : undefined };
+      if (own?.says.kind === 'settings') return { name, file: own.file, says: own.says.settings };
+      return { name, file: own?.file, says: own ? 'unclear' : undefined };
     });
-    return resolveRollouts(reads, members);
+    const part = resolveRollouts(reads, members);
+    // The same object while it says the same: what was made of it need not be made again.
+    const same = canonical(part.files ?? {}) === canonical(rolloutPart.files ?? {});
+    return same && rolloutPart.files ? { ...part, files: rolloutPart.files } : part;
   }
 
   return (snapshot) => {

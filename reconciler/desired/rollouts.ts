@@ -12,6 +12,7 @@ import type { RolloutFile } from './rollout.ts';
 /** A cluster as rollouts see it: by its `cluster.yaml` only, because an agent reads no more of its peers. */
 export interface Member {
   readonly name: string;
+  readonly file?: InputFile | undefined;
   /** Undefined: there is no `cluster.yaml`. `unclear`: it has problems, so its labels are not known. */
   readonly says: ClusterSettings | 'unclear' | undefined;
 }
@@ -25,6 +26,8 @@ export interface RolloutPart {
   readonly held: ReadonlyMap<string, readonly Problem[]>;
   /** Rollouts by the cluster that they take along. */
   readonly taken: ReadonlyMap<string, readonly FleetRollout[]>;
+  /** Object ids of the files in rollouts/ and of every `cluster.yaml`, by path; undefined: there are no rollouts. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** Nothing is in rollouts/. */
@@ -83,7 +86,14 @@ export function resolveRollouts(reads: readonly ReadFile[], members: readonly Me
     rollouts.push(rollout);
     for (const cluster of clusters) taken.set(cluster, [...(taken.get(cluster) ?? []), rollout]);
   }
-  return { rollouts, problems: sortProblems(told), held, taken };
+  const files = [...reads.map(({ file }) => file), ...members.flatMap(({ file }) => (file ? [file] : []))];
+  return {
+    rollouts,
+    problems: sortProblems(told),
+    held,
+    taken,
+    files: Object.fromEntries(files.map(({ path, oid }) => [path, oid])),
+  };
 }
 
 function chooseClusters(

@@ -2,6 +2,7 @@
 import { digest } from './digest.ts';
 import type { ClusterDesired, Fleet } from './desired.ts';
 import type { ApprovalRules, Gate, Policy } from './policy.ts';
+import { rolloutRules, type RolloutRules } from './rollout-rules.ts';
 import type { Freeze, Window } from './window.ts';
 
 /** The part of one cluster's wishes that says what may happen, who must agree, and when it must not. Plain JSON. */
@@ -33,6 +34,8 @@ export interface AcceptedRules {
   readonly signers?: Readonly<Record<string, string>>;
   /** What people stopped by a file of its own (FREEZE, requests that pause nodes), by path; absent: nothing, or written before this was kept. */
   readonly stops?: Readonly<Record<string, Stop>>;
+  /** What rollouts demand before the cluster's turn, by name; absent: none takes it along. */
+  readonly rollouts?: Readonly<Record<string, RolloutRules>>;
 }
 
 /** One file that stops something for as long as it is there. */
@@ -61,6 +64,7 @@ export function acceptedRules(desired: ClusterDesired, fleet: Pick<Fleet, 'suspe
   const keys = desired.inputs.filter(({ path }) => path.startsWith('signers/'));
   const signers = Object.fromEntries(keys.map(({ path, oid }) => [path, oid]));
   const stops = stopsOf(desired);
+  const rollouts = rolloutRules(desired);
   return {
     approval: policy.approval,
     windows: policy.windows,
@@ -86,6 +90,7 @@ export function acceptedRules(desired: ClusterDesired, fleet: Pick<Fleet, 'suspe
       : '',
     ...(keys.length === 0 ? {} : { signers }),
     ...(Object.keys(stops).length === 0 ? {} : { stops }),
+    ...(rollouts ? { rollouts } : {}),
   };
 }
 

@@ -3,6 +3,7 @@ import type { AcceptedRules } from './accepted-rules.ts';
 import type { OwnerDemand, OwnerGroup } from './code-owners.ts';
 import { digest } from './digest.ts';
 import type { ClusterDesired, Fleet } from './desired.ts';
+import { reviewedRollouts } from './rollout-rules.ts';
 
 /** Which kind of place a change was reviewed in; `git` is a repository without a forge, where signatures count. */
 export type ForgeKind = 'github' | 'gitlab' | 'gitea' | 'git';
@@ -83,17 +84,23 @@ export interface Change {
 export interface Closure {
   /** Object ids of the cluster's own files that take part, and of the file that asks for the run, by path. */
   readonly files: Readonly<Record<string, string>>;
-  /** Hash of the resolved values (policy with all that it extends, settings): shared files count by what this cluster uses of them. */
+  /** Hash of the resolved values (policy with all that it extends, settings, what rollouts demand before its turn): shared files count by what this cluster uses of them. */
   readonly resolved: string;
 }
 
 /** The closure of what one cluster is asked for; `paths` are files beside policy.yaml and cluster.yaml (a request, a run). */
 export function closureOf(desired: ClusterDesired, fleet: Fleet, paths: Readonly<Record<string, string>>): Closure {
   const own = desired.inputs.filter(({ path }) => path.startsWith(`clusters/${desired.name}/`));
+  const rollouts = reviewedRollouts(desired);
   const files = Object.fromEntries(own.map(({ path, oid }) => [path, oid]));
   return {
     files: { ...files, ...paths },
-    resolved: digest([desired.policy ?? null, desired.settings, fleet.suspend]),
+    resolved: digest([
+      desired.policy ?? null,
+      desired.settings,
+      fleet.suspend,
+      ...(rollouts === undefined ? [] : [rollouts]),
+    ]),
   };
 }
 
@@ -135,7 +142,7 @@ export interface HeadContent {
   readonly closure: Closure;
   /** The rules that it would have made. Absent: not known, which agrees to nothing. */
   readonly rules?: AcceptedRules;
-  /** Object ids of all files of the cluster's folder and of the shared ones, by path. */
+  /** Object ids of all files of the cluster's folder, of the shared ones, and of every `cluster.yaml` (labels choose for waves), by path. */
   readonly files: Readonly<Record<string, string>>;
 }
 

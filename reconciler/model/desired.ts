@@ -54,6 +54,8 @@ export interface ClusterDesired {
   readonly runs: readonly ProposedRun[];
   /** Rollouts that take this cluster along, sorted by name. Absent: none. */
   readonly rollouts?: readonly FleetRollout[];
+  /** Object ids of the files that say who is in which wave, by path: those of rollouts/ and every `cluster.yaml`. Absent: there are no rollouts. */
+  readonly fleetFiles?: Readonly<Record<string, string>>;
   /** A file FREEZE: in the root (`fleet`), in the cluster's folder (`cluster`), or none. */
   readonly frozen: 'fleet' | 'cluster' | undefined;
   /** Beside the file FREEZE in the root there is one in the cluster's folder. Absent: no. */

@@ -1,11 +1,14 @@
 // Which commit's rules count: a change that loosens them needs the consent of those who were asked before it.
 import { acceptedRules, type AcceptedRules } from '../model/accepted-rules.ts';
+import type { ClusterDesired } from '../model/desired.ts';
 import { canonical } from '../model/digest.ts';
 import type { LedgerDocument } from '../model/ledger.ts';
 import type { Hold } from '../model/reason.ts';
+import { rolloutRules } from '../model/rollout-rules.ts';
 import { judgeAlone, needsReview, readingOf } from './approval.ts';
 import type { PlanInput } from './input.ts';
 import { liftedStops, loosens } from './loosening.ts';
+import { loosensRollouts } from './loosening-rollouts.ts';
 
 /** The ledger with the commit accepted, or why it is not. */
 export interface Acceptance {
@@ -37,7 +40,8 @@ export function unagreedFiles(
   input: PlanInput,
 ): { readonly path: string; readonly oid: string | undefined }[] {
   if (ledger.accepted?.commit === input.commit) return [];
-  return looser(ledger, input).length === 0 ? [] : changedFiles(ledger, input);
+  if (looser(ledger, input).length === 0) return [];
+  return [...changedFiles(ledger, input), ...changedPeers(ledger, input.desired)];
 }
 
 function refusal(ledger: LedgerDocument, input: PlanInput): Hold | undefined {
@@ -108,8 +112,13 @@ function changedFiles(
 ): { readonly path: string; readonly oid: string | undefined }[] {
   const { desired } = input;
   if (!desired || !ledger.rules) return [];
-  const before = ledger.rules.inputs;
-  const now = Object.fromEntries(desired.inputs.map(({ path, oid }) => [path, oid]));
+  const old = Object.values(ledger.rules.rules.rollouts ?? {});
+  const rolloutPaths = [...old, ...(desired.rollouts ?? [])].map(({ file }) => file);
+  // A file that does not take this cluster along any more is not gone: what it says now is what must be agreed to.
+  const rolloutFiles = pick(desired.fleetFiles ?? {}, rolloutPaths);
+  const before: Record<string, string> = { ...ledger.rules.inputs };
+  for (const { file, files } of old) Object.assign(before, pick(files, [file]));
+  const now = { ...Object.fromEntries(desired.inputs.map(({ path, oid }) => [path, oid])), ...rolloutFiles };
   const paths = [...new Set([...Object.keys(before), ...Object.keys(now)])].sort();
   const changed = paths.filter((path) => before[path] !== now[path]).map((path) => ({ path, oid: now[path] }));
   const { rules, freeze = `clusters/${desired.name}/FREEZE` } = ledger.rules;
@@ -124,6 +133,32 @@ function changedFiles(
 function standing({ stops, ...rules }: AcceptedRules, now: number): AcceptedRules {
   const left = Object.entries(stops ?? {}).filter(([, { until = Infinity }]) => now < until);
   return left.length === 0 ? rules : { ...rules, stops: Object.fromEntries(left) };
+}
+
+/** When a rollout demands less than before: the `cluster.yaml` of those who were waited for, as far as they are others now. */
+function changedPeers(
+  ledger: LedgerDocument,
+  desired: ClusterDesired | undefined,
+): { readonly path: string; readonly oid: string | undefined }[] {
+  const old = ledger.rules?.rules.rollouts;
+  if (!desired || !old || loosensRollouts(old, rolloutRules(desired)).length === 0) return [];
+  const now = desired.fleetFiles ?? {};
+  const found = new Map<string, string | undefined>();
+  for (const { file, files } of Object.values(old)) {
+    // Nobody's labels count any more.
+    if (now[file] === undefined) continue;
+    for (const [path, oid] of Object.entries(files)) if (path !== file && now[path] !== oid) found.set(path, now[path]);
+  }
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, oid]) => ({ path, oid }));
+}
+
+function pick(all: Readonly<Record<string, string>>, paths: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    paths.flatMap((path) => {
+      const oid = all[path];
+      return oid === undefined ? [] : [[path, oid] as const];
+    }),
+  );
 }
 
 function noteCommit(ledger: LedgerDocument, input: PlanInput): LedgerDocument {

@@ -2,6 +2,7 @@
 import type { AcceptedRules } from '../model/accepted-rules.ts';
 import { canonical } from '../model/digest.ts';
 import type { Policy } from '../model/policy.ts';
+import { loosensRollouts } from './loosening-rollouts.ts';
 
 const doubt = { ignore: 0, oneMore: 1, hold: 2 } as const;
 const strictness = { none: 0, merge: 1, review: 2 } as const;
@@ -70,7 +71,7 @@ export function loosens(before: AcceptedRules, after: AcceptedRules): string[] {
   // Which key is whose cannot be told from here, so every change is one that lets somebody else speak.
   const keys = changed(before.signers ?? {}, after.signers ?? {});
   say(keys.length > 0, `the keys of those who may sign change (${keys.join(', ')})`);
-  return found;
+  return [...found, ...loosensRollouts(before.rollouts, after.rollouts)];
 }
 
 /** Files that stopped something and are gone, or stop something else, or for a shorter time; sorted. */

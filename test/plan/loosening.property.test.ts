@@ -182,6 +182,7 @@ const fields: { readonly [Field in keyof Complete]: fc.Arbitrary<Complete[Field]
   uncordonHalfChanged: fc.boolean(),
   boot: fc.constantFrom('', 'this', 'that'),
   uid: fc.constantFrom('here', 'elsewhere'),
+  rollouts: fc.constant({}),
   signers: fc.dictionary(fc.constantFrom('signers/a.asc', 'signers/b.asc'), fc.constantFrom('one', 'two')),
   stops: fc.dictionary(
     fc.constantFrom('FREEZE', 'requests/pause.yaml'),

@@ -130,6 +130,6 @@ function contentOf(desired: ClusterDesired): HeadContent {
   return {
     closure: closureOf(desired, aFleet, {}),
     ...(rules ? { rules } : {}),
-    files: Object.fromEntries([...inputs, ...asked]),
+    files: { ...desired.fleetFiles, ...Object.fromEntries([...inputs, ...asked]) },
   };
 }
