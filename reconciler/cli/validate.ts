@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { readSchemas } from '../adapters/assets.ts';
+import { readSigners } from '../adapters/signers.ts';
 import { createDesire } from '../desired/desired.ts';
 import type { InputFile } from '../desired/read-file.ts';
 import { largestFile } from '../desired/yaml.ts';
@@ -27,7 +28,7 @@ export function registerValidate(program: Command): void {
     .description('Checks every file of a config repository (a Git work tree or a plain folder) and shows all problems.')
     .argument('[dir]', 'the folder', '.')
     .addOption(new Option('-o, --output <form>', 'how to print it').choices(['text', 'json']).default('text'))
-    .action((dir: string, { output }: { readonly output: string }) => {
+    .action(async (dir: string, { output }: { readonly output: string }) => {
       let validation: Validation;
       try {
         validation = validateFolder(dir);
@@ -37,7 +38,11 @@ export function registerValidate(program: Command): void {
         return;
       }
       const { problems } = validation.desired;
-      process.stdout.write(output === 'json' ? `${JSON.stringify({ problems }, null, 2)}\n` : describe(validation));
+      process.stdout.write(
+        output === 'json'
+          ? `${JSON.stringify({ problems }, null, 2)}\n`
+          : `${describe(validation)}${await notesOnSigners(validation)}`,
+      );
       process.exitCode = problems.length > 0 ? 2 : 0;
     });
 }
@@ -110,6 +115,13 @@ function notes(desired: Desired): string {
       return `Note: ${names.join(', ')} ${many ? 'follow' : 'follows'} the schedule of rollout ${rollout}; the schedule of ${many ? 'their policies' : 'its policy'} does not count.\n`;
     })
     .join('');
+}
+
+/** Keys that nobody can sign with: they hold nothing, and whoever they are meant for finds out when an approval does not count. */
+export async function notesOnSigners({ files }: Validation): Promise<string> {
+  const texts = new Map([...files].map(([path, { text }]) => [path, text]));
+  const { problems } = await readSigners(texts);
+  return problems.map((problem) => `Note: ${printable(problem)} Nobody can sign with it.\n`).join('');
 }
 
 function describeProblem(problem: Problem, text: string | undefined): string {

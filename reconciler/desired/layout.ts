@@ -2,7 +2,8 @@
 import { ownerPaths } from '../model/code-owners.ts';
 
 /** The kinds of files that this version reads. */
-export type FileKind = 'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun' | 'AcceptRewrite' | 'Rollout';
+export type FileKind =
+  'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun' | 'PatchApproval' | 'AcceptRewrite' | 'Rollout';
 
 /** Whom a fault in a file holds: everybody, one cluster, those that use a shared policy, or those that a rollout takes along. */
 export type Owner =
@@ -153,10 +154,10 @@ function inClusterFolder(owner: Owner, folder: string, rest: readonly string[]):
       if (deeper.length > 0) return notRead(owner, 'approved runs are files directly in runs/, named <run>.yaml');
       return named(file, /^(.+)\.ya?ml$/i.exec(file)?.[1] ?? file, owner, 'PatchRun');
     }
-    // Read from the history by whoever verifies approvals without a forge; what it says is no wish.
+    // Read from the history by whoever verifies approvals without a forge; what it says is no wish, and a broken one only approves nothing.
     case 'approvals':
       return file !== undefined && deeper.length === 0 && file.endsWith('.yaml')
-        ? other
+        ? named(file, file.replace(/\.yaml$/, ''), { kind: 'nobody' }, 'PatchApproval')
         : notRead(owner, 'approvals are files directly in approvals/, named <name>.yaml');
     default:
       return notRead(owner, `a cluster's folder has no folder "${folder}"; requests go into requests/`);

@@ -138,6 +138,11 @@ function readObject(file: InputFile, place: Place & { kind: 'object' }, judges: 
           checkName(written, place, say);
           return { kind: 'run', run: readRun(written, place, file, say) };
         });
+      case 'PatchApproval':
+        return allowed(judges.PatchApproval, yaml.value, file, problems, (written) => {
+          checkName(written, place, say);
+          return nothing;
+        });
       case 'AcceptRewrite':
         return allowed(judges.AcceptRewrite, yaml.value, file, problems, (written) => ({
           kind: 'rewrite',

@@ -1,9 +1,11 @@
 // The schemas as judges: a parsed value is what a kind allows, or a list of findings with paths and advice.
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
+import type { FileKind } from './layout.ts';
 import { didYouMean } from './nearest.ts';
 import type { FieldPath } from './yaml.ts';
 import type {
+  WrittenApproval,
   WrittenCluster,
   WrittenFleet,
   WrittenPolicy,
@@ -14,9 +16,7 @@ import type {
 } from './written.ts';
 
 /** The schemas of the kinds that are read, as parsed JSON. */
-export type Schemas = Readonly<
-  Record<'Fleet' | 'Cluster' | 'PatchPolicy' | 'PatchRequest' | 'PatchRun' | 'AcceptRewrite' | 'Rollout', object>
->;
+export type Schemas = Readonly<Record<FileKind, object>>;
 
 /** A fault at a field, not yet at a line. */
 export interface Finding {
@@ -41,6 +41,7 @@ export interface Judges {
   readonly PatchPolicy: Judge<WrittenPolicy>;
   readonly PatchRequest: Judge<WrittenRequest>;
   readonly PatchRun: Judge<WrittenRun>;
+  readonly PatchApproval: Judge<WrittenApproval>;
   readonly AcceptRewrite: Judge<WrittenRewrite>;
   readonly Rollout: Judge<WrittenRollout>;
 }
@@ -57,6 +58,7 @@ export function createJudges(schemas: Schemas): Judges {
     PatchPolicy: judge(ajv.compile<WrittenPolicy>(schemas.PatchPolicy)),
     PatchRequest: judge(ajv.compile<WrittenRequest>(schemas.PatchRequest)),
     PatchRun: judge(ajv.compile<WrittenRun>(schemas.PatchRun)),
+    PatchApproval: judge(ajv.compile<WrittenApproval>(schemas.PatchApproval)),
     AcceptRewrite: judge(ajv.compile<WrittenRewrite>(schemas.AcceptRewrite)),
     Rollout: judge(ajv.compile<WrittenRollout>(schemas.Rollout)),
   };
@@ -115,11 +117,17 @@ function findingOf(error: ErrorObject): Finding {
       return plain(`found ${found}; must be at most ${String(parameters['limit'])}`);
     case 'minLength':
     case 'maxLength':
+      if (path.at(-1) === 'cron')
+        return plain(
+          `found ${found}; cron is five fields: minute, hour, day of month, month, day of week: "0 2 * * 6"`,
+        );
       return plain(
         `the text must have at ${error.keyword === 'minLength' ? 'least' : 'most'} ${String(parameters['limit'])} characters`,
       );
     case 'minItems':
     case 'maxItems':
+      if (Array.isArray(error.data) && error.data.length === 0)
+        return plain('the list is empty; write at least one entry, or leave the field out');
       return plain(
         `the list must have at ${error.keyword === 'minItems' ? 'least' : 'most'} ${String(parameters['limit'])} entries`,
       );
@@ -212,6 +220,11 @@ function formOf(error: ErrorObject): string {
   if (pattern.includes('*?')) return 'a package is letters, digits and . + - _, with * and ? as in a shell';
   if (pattern.startsWith('^[a-z0-9]'))
     return 'allowed are lower-case letters, digits and dashes, beginning and ending with a letter or digit';
+  if (pattern.startsWith('^@?')) return 'a person is written as "@alice", a team as "@acme/platform", without spaces';
+  if (pattern.startsWith('^([0-9a-f]{40}|gone'))
+    return 'write the object id of the file in full, 40 digits (git rev-parse origin/main:<path>), or "gone"';
+  if (pattern.startsWith('^[0-9a-f]{40}'))
+    return 'write the id of the commit in full, 40 digits (git rev-parse <commit>)';
   return `it must match ${pattern}`;
 }
 

@@ -47,6 +47,13 @@ export type WrittenRun = Written<{
   };
 }>;
 
+/** An approval file as written; who verifies approvals reads it from the history. */
+export type WrittenApproval = Written<{
+  readonly approver?: string;
+  readonly expires?: string;
+  readonly files: Readonly<Record<string, string>>;
+}>;
+
 /** `accept-rewrite.yaml`. */
 export type WrittenRewrite = Written<{
   readonly from: readonly string[];

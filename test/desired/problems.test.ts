@@ -66,6 +66,59 @@ const rows: readonly {
     wanted: ['accept-rewrite.yaml:5:63 spec.to contradiction'],
   },
   {
+    name: 'a short id of a commit',
+    files: {
+      'accept-rewrite.yaml': object(
+        'AcceptRewrite',
+        'accept-rewrite',
+        `spec: { from: [${'a'.repeat(40)}], to: abc }\n`,
+      ),
+    },
+    wanted: ['accept-rewrite.yaml:5:63 spec.to pattern'],
+    says: /40 digits \(git rev-parse/,
+  },
+  {
+    name: 'an approval of a short id',
+    files: {
+      'clusters/prod/approvals/a.yaml': object(
+        'PatchApproval',
+        'a',
+        'spec: { files: { clusters/prod/policy.yaml: abc } }\n',
+      ),
+    },
+    wanted: ['clusters/prod/approvals/a.yaml:5:45 spec.files.clusters/prod/policy.yaml pattern'],
+    says: /git rev-parse origin\/main/,
+  },
+  {
+    name: 'an approval under another name',
+    files: {
+      'clusters/prod/approvals/a.yaml': object(
+        'PatchApproval',
+        'b',
+        `spec: { files: { x.yaml: ${'a'.repeat(40)} } }\n`,
+      ),
+    },
+    wanted: ['clusters/prod/approvals/a.yaml:4:9 metadata.name name'],
+  },
+  {
+    name: 'a name with a space among the approvers',
+    files: inPolicy('spec:\n  approval: { mode: review, approvers: ["alice smith"] }\n'),
+    wanted: [`${prod}:6:41 spec.approval.approvers[0] pattern`],
+    says: /a team as "@acme\/platform"/,
+  },
+  {
+    name: 'four fields of cron',
+    files: inPolicy("spec:\n  schedule: { cron: '0 2 * *' }\n"),
+    wanted: [`${prod}:6:21 spec.schedule.cron minLength`],
+    says: /five fields: minute, hour/,
+  },
+  {
+    name: 'a list with nothing in it',
+    files: inRequest('spec: { nodes: [] }\n'),
+    wanted: [`${request}:5:16 spec.nodes minItems`],
+    says: /at least one entry, or leave the field out/,
+  },
+  {
     name: 'a rewrite in a file of nearly the right name',
     files: { 'accept_rewrite.yml': 'anything' },
     wanted: ['accept_rewrite.yml:1:1  not-read'],
