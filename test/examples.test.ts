@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { describe as show, validateFolder } from '../reconciler/cli/validate.ts';
-import { TinyWorld } from './support/tiny-world.ts';
+import { aRollout, FleetWorld } from './support/fleet-world.ts';
 
 const folder = fileURLToPath(new URL('../examples/', import.meta.url));
 
@@ -17,20 +17,28 @@ test.each(readdirSync(folder))(
   'the example %s is planned: every node knows why it waits and when it is due',
   async (name) => {
     const { desired } = validateFolder(`${folder}${name}`);
-    for (const cluster of desired.clusters.values()) {
-      const world = new TinyWorld(Date.UTC(2026, 10, 21, 12), cluster);
-      for (const [index, zone] of ['a', 'b', 'c', 'a'].entries())
-        world.cluster.addNode(`worker-${index + 1}`, { zone });
+    const begin = Date.UTC(2026, 10, 21, 12);
+    // One clock for all: clusters of a rollout wait for each other.
+    const fleet = new FleetWorld(begin, aRollout([]));
+    for (const [key, cluster] of desired.clusters) {
+      const world = fleet.add(key, cluster);
+      for (const [index, zone] of ['a', 'b', 'c'].entries()) world.cluster.addNode(`worker-${index + 1}`, { zone });
       const plan = await world.pass();
       expect(
         plan.holds.filter((hold) => hold.reason === 'UnsupportedFeature' || hold.reason === 'ApprovalUnverifiable'),
       ).toEqual([]);
-      expect(plan.nodes.map((node) => node.node)).toEqual(['worker-1', 'worker-2', 'worker-3', 'worker-4']);
+      expect(plan.nodes.map((node) => node.node)).toEqual([`${key}-worker-1`, 'worker-1', 'worker-2', 'worker-3']);
       expect(plan.upcoming.length).toBeGreaterThan(0);
       const handled = cluster.requests.map((request) => world.ledger?.requests[request.name]?.state);
       expect(handled).not.toContain(undefined);
-      await world.run(40 * 86_400_000);
-      expect(world.runs().map((run) => run.state)).toContain('Succeeded');
     }
+    await fleet.run(40 * 86_400_000);
+    for (const key of desired.clusters.keys())
+      expect(
+        fleet
+          .world(key)
+          .runs()
+          .map((run) => run.state),
+      ).toContain('Succeeded');
   },
 );
