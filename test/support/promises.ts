@@ -80,4 +80,5 @@ export const promises: Readonly<Record<string, readonly Shown[]>> = {
   C7: [],
   C8: [],
   C9: [],
+  C10: [],
 };

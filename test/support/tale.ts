@@ -10,7 +10,7 @@ export const day = 24 * hour;
 /** A story: its name begins with the promises that it shows (`A3 C1: ...`), when it was written for one. */
 export interface Tale {
   readonly name: string;
-  readonly tell: () => Promise<Scenario>;
+  readonly tell: () => Promise<Pick<Scenario, 'transcript'>>;
 }
 
 /** The policy of cluster prod with this spec, as files for a commit. */
