@@ -101,20 +101,29 @@ export function describe({ desired, files }: Validation): string {
   return `No problems; ${read}${hint}.\n${notes(desired)}`;
 }
 
-/** What is no problem, and may still surprise: a schedule that does not count. */
+/** What is no problem, and may still surprise: a schedule that does not count, reviews that nobody can give. */
 function notes(desired: Desired): string {
+  const mute = [...desired.clusters.values()].filter(
+    ({ policy }) => policy?.approval.mode === 'review' && policy.approval.approvers.length === 0,
+  );
+  const nobody = mute.map(
+    ({ name }) =>
+      `Note: ${name} wants reviews (approval.mode) and names nobody in approval.approvers: nothing can be approved there.\n`,
+  );
+  return [...nobody, ...schedulesThatDoNotCount(desired)].join('');
+}
+
+function schedulesThatDoNotCount(desired: Desired): string[] {
   const shadowed = new Map<string, string[]>();
   for (const cluster of desired.clusters.values()) {
     const leading = rolloutWithSchedule(cluster);
     if (leading && cluster.policy?.schedule)
       shadowed.set(leading.name, [...(shadowed.get(leading.name) ?? []), cluster.name]);
   }
-  return [...shadowed]
-    .map(([rollout, names]) => {
-      const many = names.length > 1;
-      return `Note: ${names.join(', ')} ${many ? 'follow' : 'follows'} the schedule of rollout ${rollout}; the schedule of ${many ? 'their policies' : 'its policy'} does not count.\n`;
-    })
-    .join('');
+  return [...shadowed].map(([rollout, names]) => {
+    const many = names.length > 1;
+    return `Note: ${names.join(', ')} ${many ? 'follow' : 'follows'} the schedule of rollout ${rollout}; the schedule of ${many ? 'their policies' : 'its policy'} does not count.\n`;
+  });
 }
 
 /** Keys that nobody can sign with: they hold nothing, and whoever they are meant for finds out when an approval does not count. */

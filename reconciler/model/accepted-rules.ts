@@ -1,6 +1,6 @@
 // The rules of the commit accepted last: what a later commit may tighten by itself, and may loosen only with their own consent.
 import { digest } from './digest.ts';
-import type { ClusterDesired, Fleet } from './desired.ts';
+import { patchedInPlace, type ClusterDesired, type Fleet } from './desired.ts';
 import type { ApprovalRules, Gate, Policy } from './policy.ts';
 import { rolloutRules, type RolloutRules } from './rollout-rules.ts';
 import type { Freeze, Window } from './window.ts';
@@ -26,7 +26,7 @@ export interface AcceptedRules {
   readonly deleteEmptyDirData: boolean;
   readonly maxRebootsPerDay: number;
   readonly uncordonHalfChanged: boolean;
-  /** Hash of everything that a node gets when it joins, without another approval; empty while `onBoot` is off. */
+  /** Hash of everything that a node gets when it joins, without another approval; empty while `onBoot` is off, or nodes are not patched in place. */
   readonly boot: string;
   /** The UID that the cluster is pinned to; absent: it is not pinned. */
   readonly uid?: string;
@@ -85,9 +85,10 @@ export function acceptedRules(desired: ClusterDesired, fleet: Pick<Fleet, 'suspe
     maxRebootsPerDay: reboot.maxPerDay,
     uncordonHalfChanged: policy.onFailure === 'uncordon',
     ...(settings.uid === undefined ? {} : { uid: settings.uid }),
-    boot: policy.onBoot.enabled
-      ? digest([policy.onBoot, policy.nodes, updates, reboot, drain, policy.hooks, policy.strategy])
-      : '',
+    boot:
+      policy.onBoot.enabled && patchedInPlace(settings.platform)
+        ? digest([policy.onBoot, policy.nodes, updates, reboot, drain, policy.hooks, policy.strategy])
+        : '',
     ...(keys.length === 0 ? {} : { signers }),
     ...(Object.keys(stops).length === 0 ? {} : { stops }),
     ...(rollouts ? { rollouts } : {}),

@@ -75,6 +75,11 @@ export interface ClusterSettings {
   readonly uid: string | undefined;
 }
 
+/** Whether nodes of such a cluster are patched where they stand; elsewhere whoever made them replaces them by a newer image. */
+export function patchedInPlace(platform: ClusterSettings['platform']): boolean {
+  return platform === 'self-managed' || platform === 'edge';
+}
+
 /** A person's file that asks for something now. Consumed once, by its name and content. */
 export interface Request {
   /** The file's name without `.yaml`; unique in the cluster. */

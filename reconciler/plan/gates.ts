@@ -2,6 +2,7 @@
 import type { RunRecord } from '../model/ledger.ts';
 import { freezeAnnotation } from '../model/names.ts';
 import { spellDuration } from '../model/duration.ts';
+import { patchedInPlace } from '../model/desired.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Hold } from '../model/reason.ts';
 import { formatInZone } from '../model/wall-clock.ts';
@@ -35,7 +36,7 @@ export function clusterHolds(input: PlanInput): Hold[] {
     );
   }
   const platform = desired?.settings.platform;
-  if (platform === 'imported' || platform === 'eks' || platform === 'aks' || platform === 'gke') {
+  if (platform !== undefined && !patchedInPlace(platform)) {
     say('UnsupportedPlatform', `cluster.yaml says platform "${platform}"; nodes there are not patched in place`);
   }
   if (desired?.policy) {

@@ -1,5 +1,6 @@
 // Scans: looks at every node in its turn without changing it, a few at a time, beside whatever else goes on.
 import type { Action } from '../model/action.ts';
+import { patchedInPlace } from '../model/desired.ts';
 import { digest, jobName } from '../model/digest.ts';
 import type { LedgerDocument, NodeHistory, NodeRecord, RunRecord, ScanRecord } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
@@ -63,7 +64,7 @@ export function moveScans(ledger: LedgerDocument, input: PlanInput, readable: bo
 
 function mayScan(policy: Policy, input: PlanInput): boolean {
   const platform = input.desired?.settings.platform;
-  const images = platform === 'imported' || platform === 'eks' || platform === 'aks' || platform === 'gke';
+  const images = platform !== undefined && !patchedInPlace(platform);
   const atOnce = input.settings.ceilings.scansAtOnce ?? standardAtOnce;
   return !images && policy.scan.everyMs > 0 && atOnce > 0 && !suspended(input) && input.observed.freeze === undefined;
 }

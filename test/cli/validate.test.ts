@@ -86,3 +86,12 @@ test('init writes a repository that validates, and never overwrites', () => {
   expect(readFileSync(join(dir, 'oakum.yaml'), 'utf8')).toBe(before);
   expect(oakum('init', join(folder, 'other'), '--cluster', '../x').code).toBe(2);
 });
+
+test('reviews that nobody can give are noted', () => {
+  const dir = write('mute', {
+    'clusters/prod/policy.yaml': policy('prod', 'spec: { approval: { mode: review } }\n'),
+  });
+  const { code, out } = oakum('validate', dir);
+  expect(code).toBe(0);
+  expect(out).toContain('Note: prod wants reviews (approval.mode) and names nobody in approval.approvers');
+});

@@ -99,3 +99,18 @@ describe('loosens', () => {
     expect(loosens({ ...base, gates: [quiet] }, { ...base, gates: [{ ...quiet, forMs: 1 }] })).toHaveLength(1);
   });
 });
+
+it('a cluster whose nodes are patched in place from now on is looser where nodes are patched when they join', () => {
+  const rules = (platform: 'eks' | 'self-managed', enabled: boolean) => {
+    const policy = aPolicy();
+    const cluster = aCluster({ policy: { ...policy, onBoot: { ...policy.onBoot, enabled } } });
+    const found = acceptedRules({ ...cluster, settings: { ...cluster.settings, platform } }, aFleet);
+    if (!found) throw new Error('there are no rules');
+    return found;
+  };
+  expect(loosens(rules('eks', true), rules('self-managed', true))).toEqual([
+    'what is done to nodes that join (onBoot) changes',
+  ]);
+  expect(loosens(rules('self-managed', true), rules('eks', true))).toEqual([]);
+  expect(loosens(rules('eks', false), rules('self-managed', false))).toEqual([]);
+});
