@@ -123,7 +123,7 @@ describe('the chart on a real API server', () => {
         const document = parse(text) as { status?: { runs: readonly { state: string }[] } } | null;
         return document?.status?.runs.some((run) => run.state === 'Succeeded');
       },
-      240_000,
+      480_000,
     ).catch(async (error: unknown) => {
       said.push(await git(remote.repository, ...showStatus).catch(String));
       throw new Error(said.slice(-3).join('\n---\n'), { cause: error });

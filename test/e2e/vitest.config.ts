@@ -1,4 +1,4 @@
-// The end-to-end suite: four files at a time, each with a control plane of its own; their stories mostly wait, so two cores bear it.
+// The end-to-end suite: five files at a time, each with a control plane of its own; their stories mostly wait, so two cores bear it.
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -12,6 +12,6 @@ export default defineConfig({
     env: { OAKUM_MAX_SCANS: '0' },
     // A cluster that was given to us is one for all files.
     fileParallelism: process.env['OAKUM_E2E_KUBECONFIG'] === undefined,
-    maxWorkers: 4,
+    maxWorkers: 5,
   },
 });
