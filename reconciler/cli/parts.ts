@@ -158,6 +158,7 @@ export function openGitFrom(
 ): Git & ReviewGit & GitHistory {
   const flags = withSecretDir(given);
   const auth = authFrom(flags);
+  const writing = writingAuthFrom(given);
   return openGit({
     url: flags.repo,
     ...(flags.branch === undefined ? {} : { branch: flags.branch }),
@@ -165,11 +166,24 @@ export function openGitFrom(
     ...(flags.statusRepo === undefined ? {} : { statusUrl: flags.statusRepo }),
     cacheDir: resolve(flags.cacheDir),
     ...(auth === undefined ? {} : { auth }),
+    ...(writing === undefined ? {} : { statusAuth: writing }),
     ...(flags.gitCaFile === undefined ? {} : { ca: readFlagFile('git-ca-file', flags.gitCaFile) }),
     wanted,
     author: { name: 'oakum', email: 'oakum@noreply.oakum.dev' },
     log,
   });
+}
+
+/** Credentials for what is pushed, when they are others. Only the folder for writing counts, but hosts that are known are known. */
+function writingAuthFrom(given: GitFlags): GitAuth | undefined {
+  const { gitWriteSecretDir: folder, gitTokenFile: _token, gitUsername: _name, gitSshKeyFile: _key, ...rest } = given;
+  if (folder === undefined) return undefined;
+  const { gitKnownHostsFile } = withSecretDir(given);
+  const known = gitKnownHostsFile === undefined ? {} : { gitKnownHostsFile };
+  const auth = authFrom({ ...known, ...withSecretDir({ ...rest, gitSecretDir: folder }) });
+  if (auth === undefined)
+    throw new UsageError(`--git-write-secret-dir: ${folder} has none of token, password and ssh-privatekey`);
+  return auth;
 }
 
 function authFrom(flags: GitFlags): GitAuth | undefined {

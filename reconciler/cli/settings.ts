@@ -25,6 +25,7 @@ export interface GitFlags {
   readonly gitKnownHostsFile?: string;
   readonly gitCaFile?: string;
   readonly gitSecretDir?: string;
+  readonly gitWriteSecretDir?: string;
   readonly requireSignedCommits?: boolean;
 }
 
@@ -79,6 +80,12 @@ export function addGitFlags(command: Command): Command {
         '--git-secret-dir <dir>',
         'folder with any of token, username, ssh-privatekey, known_hosts, ca.crt (a mounted Secret); single flags win',
       ).env('OAKUM_GIT_SECRET_DIR'),
+    )
+    .addOption(
+      new Option(
+        '--git-write-secret-dir <dir>',
+        'the same for what Oakum pushes (status, proposals): then the other credentials need to read only',
+      ).env('OAKUM_GIT_WRITE_SECRET_DIR'),
     )
     .addOption(
       new Option(
