@@ -144,7 +144,8 @@ function sentenceOf(code: string, message: string): string {
     case 'TAB_AS_INDENT':
       return 'a tab stands where spaces must; YAML is indented with spaces';
     default:
-      return `not YAML: ${message.replaceAll(/\s+/g, ' ').slice(0, 200)}`;
+      // The library repeats what stands in the file, whatever it is.
+      return `not YAML: ${message.replaceAll(/[\s\p{C}]+/gu, ' ').slice(0, 200)}`;
   }
 }
 

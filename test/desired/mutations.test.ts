@@ -96,3 +96,12 @@ test('paths of any form are placed without throwing', () => {
     { numRuns: 500 },
   );
 });
+
+test('what stands in a file is repeated without its control characters', () => {
+  for (const start of ['%\0', '%\u001b[31m', '%\u202e', '%\u2028']) {
+    const files = { ...kitchenSink.files, 'oakum.yaml': `${start}${kitchenSink.files['oakum.yaml'] ?? ''}` };
+    const { problems } = desire(snapshot(files));
+    expect(problems.map(({ message }) => message)).not.toEqual([]);
+    for (const { message } of problems) expect(message).not.toMatch(/[\p{C}\u2028\u2029]/u);
+  }
+});
