@@ -2,7 +2,7 @@
 import { installed, must, run } from '../os/commands.ts';
 import { cacheFolder, controlPlanePrograms, missingPrograms, nodePrograms } from '../lab/assets.ts';
 import { nodeBase } from '../lab/node-base.ts';
-import { bridge, gateway } from '../lab/real-nodes.ts';
+import { bridge, bridgeAddress, gateway } from '../lab/real-nodes.ts';
 import { notRun, runVitest } from './runner.ts';
 
 const needed = [
@@ -43,22 +43,23 @@ await must('ip', ['netns', 'add', namespace]);
 let code = 1;
 try {
   await must('ip', ['-n', namespace, 'link', 'set', 'lo', 'up']);
-  await must('ip', ['-n', namespace, 'link', 'add', bridge, 'type', 'bridge']);
+  // With an address of its own: else a bridge takes the lowest of its ports, another one whenever a machine boots.
+  await must('ip', ['-n', namespace, 'link', 'add', bridge, 'address', bridgeAddress, 'type', 'bridge']);
   await must('ip', ['-n', namespace, 'addr', 'add', `${gateway}/24`, 'dev', bridge]);
   await must('ip', ['-n', namespace, 'link', 'set', bridge, 'up']);
-  // By nsenter: "ip netns exec" mounts a fresh /sys, which hides the control groups. In a mount namespace of its own, so that no mount of a
-  // machine outlives the stories.
+  // By nsenter: "ip netns exec" mounts a fresh /sys, which hides the control groups. In namespaces of their own, so that no mount and no
+  // process of a machine outlives the stories, not even when they are killed.
   const inside = [
     'nsenter',
     `--net=/run/netns/${namespace}`,
     '--',
     'unshare',
-    '--mount',
-    '--propagation',
-    'private',
+    ...['--mount', '--propagation', 'private'],
+    ...['--pid', '--fork', '--kill-child', '--mount-proc'],
     '--',
   ];
-  code = await runVitest('vitest.node.config.ts', process.argv.slice(2), inside);
+  // unshare keeps any other signal to itself; with it goes everything that was started inside.
+  code = await runVitest('vitest.node.config.ts', process.argv.slice(2), inside, 'SIGKILL');
 } finally {
   await run('ip', ['netns', 'delete', namespace]);
 }

@@ -10,13 +10,14 @@ export const notRun = 3;
 const top = new URL('../..', import.meta.url).pathname;
 
 /**
- * Runs vitest with a configuration under test/e2e; `around` is a command that starts it, with its own words (`nsenter ... --`). Not through npx:
- * its shell would keep a signal to itself.
+ * Runs vitest with a configuration under test/e2e; `around` is a command that starts it, with its own words (`nsenter ... --`), and `end` the
+ * signal that ends that command. Not through npx: its shell would keep a signal to itself.
  */
 export async function runVitest(
   config: string,
   words: readonly string[],
   around: readonly string[] = [],
+  end: NodeJS.Signals = 'SIGTERM',
 ): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'oakum-report-'));
   const report = join(folder, 'report.json');
@@ -34,7 +35,7 @@ export async function runVitest(
   ];
   const [file = process.execPath, ...rest] = [...around, ...vitest];
   const child = spawn(file, rest, { stdio: 'inherit', cwd: top });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill('SIGTERM'));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(end));
   try {
     const code = await new Promise<number>((resolve, reject) => {
       child.once('error', reject);

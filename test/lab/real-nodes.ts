@@ -15,6 +15,8 @@ import { until } from './wait.ts';
 export const gateway = '10.77.0.1';
 /** The bridge itself. */
 export const bridge = 'br-lab';
+/** Its hardware address, of the range that is free for everybody. */
+export const bridgeAddress = '02:00:0a:4d:00:01';
 
 /** systemd-nspawn's exit code when the machine asked for a reboot. */
 const rebootAsked = 133;
@@ -69,8 +71,12 @@ export async function startRealNodes(plane: ControlPlane, say: (line: string) =>
   const served = await serveFolder(repository, gateway);
   const machines: { node: RealNode; end: () => Promise<void> }[] = [];
   const apiUrl = plane.url.replace('127.0.0.1', gateway);
+  let lastAddress = 10;
 
   async function add(name: string, options: RealNodeOptions = {}): Promise<RealNode> {
+    // At once: two machines that are added at the same time must not get the same address.
+    lastAddress += 1;
+    const address = `10.77.0.${lastAddress}`;
     const folder = join(home, name);
     const root = join(folder, 'root');
     for (const part of ['upper', 'work', 'root']) await mkdir(join(folder, part), { recursive: true });
@@ -78,7 +84,7 @@ export async function startRealNodes(plane: ControlPlane, say: (line: string) =>
     await must('mount', ['-t', 'overlay', 'overlay', '-o', layers, root]);
     const identity = {
       name,
-      address: `10.77.0.${machines.length + 11}`,
+      address,
       gateway,
       apiUrl,
       repositoryUrl: `${served.url}/debian-security`,
