@@ -34,6 +34,14 @@ export function withStandby(metadata: KubeObject['metadata'], text: string | und
   return { ...metadata, annotations: text === undefined ? annotations : { ...annotations, [standbyAnnotation]: text } };
 }
 
+/** How long, in milliseconds, what another says is believed. */
+export interface StandbyLimits {
+  /** Until a standby that says nothing new counts as gone: the Lease is not given to it any more. */
+  readonly aliveMs: number;
+  /** Until the annotation may be taken from a standby that says nothing new. */
+  readonly takenMs: number;
+}
+
 export interface StandbyWatch {
   /** Takes in the Lease as it was just read. */
   note(lease: KubeObject): void;
@@ -44,9 +52,9 @@ export interface StandbyWatch {
 }
 
 /** Watches the announcement of others. `elapsed` is our own clock: the clocks of two machines are never compared. */
-export function watchStandby(identity: string, limitMs: number, elapsed: () => number): StandbyWatch {
+export function watchStandby(identity: string, limits: StandbyLimits, elapsed: () => number): StandbyWatch {
   let seen: { readonly text: string; readonly who: StandbyView; readonly at: number; changed: boolean } | undefined;
-  const fresh = (): boolean => seen !== undefined && elapsed() - seen.at < limitMs;
+  const heard = (withinMs: number): boolean => seen !== undefined && elapsed() - seen.at < withinMs;
   return {
     note: (lease) => {
       const text = lease.metadata.annotations?.[standbyAnnotation];
@@ -56,7 +64,7 @@ export function watchStandby(identity: string, limitMs: number, elapsed: () => n
       else if (seen?.who.identity !== who.identity) seen = { text, who, at: elapsed(), changed: false };
       else if (seen.text !== text) seen = { text, who, at: elapsed(), changed: true };
     },
-    alive: () => (fresh() && seen?.changed ? seen.who : undefined),
-    taken: fresh,
+    alive: () => (heard(limits.aliveMs) && seen?.changed ? seen.who : undefined),
+    taken: () => heard(limits.takenMs),
   };
 }

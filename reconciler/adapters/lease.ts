@@ -51,7 +51,7 @@ const retryMs = 1_000;
 /** After it was handed over the Lease is left to others for so long. */
 const restMs = 30_000;
 
-/** A standby that says nothing new for so many renewals is not there. */
+/** After so many renewals in which a standby said nothing new, another one may speak in its place. */
 const standbyRenewals = 3;
 
 /** MicroTime of the API: exactly six digits of a second, else the API server answers 400. */
@@ -91,7 +91,8 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
   /** Given away: not taken before this instant of `elapsed`. */
   let restUntil: number | undefined;
   let nudge = new AbortController();
-  const waiters = watchStandby(identity, standbyRenewals * renewMs, elapsed);
+  // A standby has as long as a holder has: one that is late for a moment is still the better hand for our own node.
+  const waiters = watchStandby(identity, { aliveMs: durationMs, takenMs: standbyRenewals * renewMs }, elapsed);
 
   const held = (): boolean => renewedAt !== undefined && !giving && elapsed() - renewedAt < durationMs - spareMs;
 
