@@ -1,8 +1,12 @@
 // Oakum as a process of its own, started by its command line as a user would.
 import { spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const main = fileURLToPath(new URL('../../reconciler/main.ts', import.meta.url));
+/** Node keeps what it compiled: a suite starts the same program some hundred times. */
+const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'oakum-compile-cache') };
 /** A verb that has not ended by then hangs. */
 const answerMs = 90_000;
 
@@ -25,7 +29,7 @@ export interface OakumAnswer {
 
 /** Starts a service; it runs until it is killed or stopped. */
 export function startOakum(words: readonly string[]): OakumProcess {
-  const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [main, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (log += chunk.toString()));
   const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
@@ -42,7 +46,11 @@ export function startOakum(words: readonly string[]): OakumProcess {
 
 /** Runs a verb to its end. Rejects when it hangs. */
 export async function runOakum(words: readonly string[]): Promise<OakumAnswer> {
-  const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'pipe'], timeout: answerMs });
+  const child = spawn(process.execPath, [main, ...words], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: answerMs,
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));

@@ -1,4 +1,4 @@
-// The pace of a run on a real API server: a canary with its soak, a window that closes in the middle, runs that only reboot.
+// The pace of a run on a real API server: a canary with its soak, runs that only reboot.
 import { expect, it } from 'vitest';
 import { openStage } from './stage.ts';
 import { policy, request } from './wishes.ts';
@@ -25,29 +25,6 @@ it('lets the canary go alone, and the rest after its soak', async () => {
   for (const name of rest) expect((story.saw(name, 'cordoned')[0] ?? 0) - end).toBeGreaterThanOrEqual(20_000);
   expect(story.witness.mostOut()).toBeLessThanOrEqual(3);
   expect(story.witness.mostOut()).toBeGreaterThanOrEqual(2);
-});
-
-it('stops between two nodes when the window closes, and goes on in the next one', async () => {
-  const story = await on.tell({ count: 3 });
-  for (const name of story.lights.nodes.keys()) story.patch.system(name).durationMs = { patch: 22_000 };
-  // Open for one minute, closed for the next: from the next minute on.
-  const parity = (new Date().getUTCMinutes() + 1) % 2;
-  const windows = [{ cron: parity === 0 ? '*/2 * * * *' : '1-59/2 * * * *', duration: '1m', timeZone: 'UTC' }];
-  story.oakum();
-  story.commit({ 'clusters/prod/policy.yaml': policy({ windows }), ...request('first') });
-  const middle = await story.says('the window has closed in the middle of the run', (status) => {
-    const done = status.nodes.filter((node) => node.patchedVersion !== '').length;
-    const waits = status.nodes.filter((node) => ['OutsideWindow', 'WindowTooShort'].includes(node.reason)).length;
-    return done > 0 && waits > 0 && done + waits === 3;
-  });
-  expect(middle.runs[0]?.state).toBe('Running');
-  await story.runIs('Succeeded', 420_000);
-  await story.provenOnce();
-  // Every node began while a window was open (its Job needs a moment to get there), and not all in the same one.
-  const began = [...story.lights.nodes.keys()].map((name) => story.calls(name, 'download')[0]?.at ?? 0);
-  const open = (at: number): boolean => new Date(at).getUTCMinutes() % 2 === parity;
-  for (const at of began) expect(open(at) || open(at - 15_000), new Date(at).toISOString()).toBe(true);
-  expect(new Set(began.map((at) => Math.floor(at / 60_000))).size).toBeGreaterThan(1);
 });
 
 it('reboots only the nodes that another tool left needing it', async () => {

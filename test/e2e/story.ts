@@ -1,6 +1,6 @@
 // One end-to-end story: a real Git server, Oakum as a process of its own, and what can be seen of it in Git and in the cluster.
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
@@ -18,6 +18,8 @@ import { fleet } from './wishes.ts';
 /** Waits of stories: long enough for a machine that is three times slower. */
 const statusMs = 180_000;
 const factMs = 90_000;
+/** Between two looks: the API server and the processes under test share two cores with whoever looks. */
+const lookMs = 200;
 
 /** What a story is made of. */
 export interface StoryProps {
@@ -44,6 +46,8 @@ export class Story {
   private readonly props: StoryProps;
   private readonly processes: OakumProcess[] = [];
   private caches = 0;
+  /** What was read last of each cluster, and at which commit: git is a process, and is started only when the branch has moved. */
+  private readonly read = new Map<string, { readonly at: string; readonly status: SeenStatus | undefined }>();
 
   constructor(props: StoryProps) {
     this.props = props;
@@ -98,9 +102,24 @@ export class Story {
 
   /** What stands on the status branch now; undefined while there is nothing. */
   async status(cluster = 'prod'): Promise<SeenStatus | undefined> {
+    const at = this.statusBranch();
+    const known = this.read.get(cluster);
+    if (at !== undefined && known?.at === at) return known.status;
+    let status: SeenStatus | undefined;
     try {
-      const text = await git(this.git.repository, 'show', `oakum/status:clusters/${cluster}/status.yaml`);
-      return (parse(text) as { status: SeenStatus }).status;
+      const text = await git(this.git.repository, 'show', `${at ?? 'oakum/status'}:clusters/${cluster}/status.yaml`);
+      status = (parse(text) as { status: SeenStatus }).status;
+    } catch {
+      // Nothing was written yet.
+    }
+    if (at !== undefined) this.read.set(cluster, { at, status });
+    return status;
+  }
+
+  /** The commit of the status branch; undefined while there is none, or while only git knows where it is. */
+  private statusBranch(): string | undefined {
+    try {
+      return readFileSync(join(this.git.repository, 'refs', 'heads', 'oakum', 'status'), 'utf8').trim() || undefined;
     } catch {
       return undefined;
     }
@@ -121,7 +140,7 @@ export class Story {
           return status !== undefined && look(status) ? status : undefined;
         },
         limitMs,
-        250,
+        lookMs,
       );
     } catch (error) {
       throw await this.explained(error, cluster);
@@ -139,7 +158,7 @@ export class Story {
   /** Waits until something is so; when it never is, the error holds status and log. */
   async until(what: string, look: () => Promise<boolean> | boolean, limitMs = factMs): Promise<void> {
     try {
-      await until(what, look, limitMs);
+      await until(what, look, limitMs, lookMs);
     } catch (error) {
       throw await this.explained(error);
     }

@@ -1,5 +1,6 @@
 // The end-to-end suite: five files at a time, each with a control plane of its own; their stories mostly wait, so two cores bear it.
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './longest-first.ts';
 
 export default defineConfig({
   test: {
@@ -13,5 +14,6 @@ export default defineConfig({
     // A cluster that was given to us is one for all files.
     fileParallelism: process.env['OAKUM_E2E_KUBECONFIG'] === undefined,
     maxWorkers: 5,
+    sequence: { sequencer: LongestFirst },
   },
 });
