@@ -114,12 +114,13 @@ async function makeBudget(api: ApiUnderTest, labels: Json, spec: Json): Promise<
     metadata: { name },
     spec: { selector: { matchLabels: labels }, ...spec },
   });
-  for (let i = 0; i < 100; i++) {
-    const status = at(await must(api, 200, 'GET', `${budgets(api)}/${name}`), 'status');
+  let status: unknown;
+  for (let i = 0; i < 1_200; i++) {
+    status = at(await must(api, 200, 'GET', `${budgets(api)}/${name}`), 'status');
     if (at(status, 'observedGeneration') === 1 && at(status, 'expectedPods') !== 0) return name;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  return name;
+  throw new Error(`the budget was not looked at in a minute: ${JSON.stringify(status)}`);
 }
 
 const evict = (api: ApiUnderTest, pod: Json, more: Json = {}): Promise<ApiAnswer> =>
