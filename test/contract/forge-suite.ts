@@ -826,10 +826,9 @@ export function describeForge(name: string, abilities: WorldAbilities, makeWorld
 
         it('does not answer: there is a limit', async () => {
           const { number } = await change();
+          // Later there would be an answer, and no failure.
           reading(/./, { delayMs: 3_000 });
-          const began = performance.now();
           expect((await failing(world.open('hasty').change(number, []))).code).toBe('ForgeTimeout');
-          expect(performance.now() - began).toBeLessThan(2_900);
         });
 
         it('is left when the caller has gone', async () => {

@@ -208,7 +208,6 @@ describe('requests', () => {
     const take = tokenBucket({ perSecond: 1_000, burst: 3 }, () => time);
     const began = performance.now();
     for (let count = 0; count < 3; count++) await take(1_000, never);
-    expect(performance.now() - began).toBeLessThan(50);
     const waiting = Array.from({ length: 20 }, () => take(1_000, never));
     await Promise.all(waiting);
     expect(performance.now() - began).toBeGreaterThan(15);
