@@ -99,13 +99,13 @@ export function forgeNetworkFailure(error: unknown, url: string, signal: AbortSi
     return new AdapterError(
       'denied',
       'ForgeProxyRefused',
-      `The proxy on the way to ${where} refuses us (HTTP ${refusal.status}).${through} Check the user and password in it, and whether it may connect there.`,
+      `The proxy on the way to ${where} refuses us (${refusal.said}).${through} Check the user and password in it, and whether it may connect there.`,
     );
   if (refusal !== undefined)
     return new AdapterError(
       'transient',
       'ForgeUnreachable',
-      `The proxy on the way to ${where} did not reach it (HTTP ${refusal.status}).${through}`,
+      `The proxy on the way to ${where} did not reach it (${refusal.said}).${through}`,
     );
   const text = error instanceof Error ? error.message : '';
   return new AdapterError(

@@ -3,6 +3,7 @@ import { EnvHttpProxyAgent, fetch as send } from 'undici';
 import { AdapterError } from '../model/failure.ts';
 import { forgeNetworkFailure } from './forge-failure.ts';
 import { publicUrl } from './git-failure.ts';
+import { proxiesOfEnvironment } from './proxy.ts';
 
 /** `fetch` of the web, as far as clients of forges use it. */
 export interface ForgeWire {
@@ -42,6 +43,7 @@ export function openForgeWire(options: {
   const { origin } = new URL(options.api);
   const trust = options.ca === undefined ? {} : { ca: options.ca };
   const dispatcher = new EnvHttpProxyAgent({
+    ...proxiesOfEnvironment(),
     connect: { timeout: Math.min(requestMs, 10_000), ...trust },
     requestTls: trust,
     headersTimeout: requestMs,

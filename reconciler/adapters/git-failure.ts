@@ -15,7 +15,7 @@ const quoteLimit = 300;
 
 /** A URL for people: without user, password and query. */
 export function publicUrl(url: string): string {
-  const withoutUser = url.replace(/^([a-z+]+:\/\/)[^/@]*@/i, '$1').replace(/[?#].*$/s, '');
+  const withoutUser = url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1').replace(/[?#].*$/s, '');
   return URL.canParse(withoutUser) ? withoutUser : withoutUser.replace(/^[^@/]*@/, '');
 }
 
@@ -115,13 +115,13 @@ export function networkFailure(
     return new AdapterError(
       'denied',
       'GitProxyRefused',
-      `The proxy on the way to ${where} refuses us (HTTP ${refusal.status}).${through} Check the user and password in it, and whether it may connect there.`,
+      `The proxy on the way to ${where} refuses us (${refusal.said}).${through} Check the user and password in it, and whether it may connect there.`,
     );
   if (refusal !== undefined)
     return new AdapterError(
       'transient',
       'GitUnreachable',
-      `The proxy on the way to ${where} did not reach it (HTTP ${refusal.status}).${through}`,
+      `The proxy on the way to ${where} did not reach it (${refusal.said}).${through}`,
     );
   if (code.includes('TIMEOUT') || code === 'ETIMEDOUT')
     return new AdapterError('transient', 'GitTimeout', `${where} did not answer in time (${code}).${through}`);

@@ -5,7 +5,7 @@ import { AdapterError } from '../model/failure.ts';
 import { errorCode, networkFailure, publicUrl, statusFailure } from './git-failure.ts';
 import type { GitAuth, WorkerOptions } from './git-options.ts';
 import type { Secrets } from './git-secrets.ts';
-import { proxyOfEnvironment } from './proxy.ts';
+import { proxiesOfEnvironment, proxyOfEnvironment } from './proxy.ts';
 
 /** One way to one repository, in the shape that isomorphic-git asks for. */
 export interface GitTransport {
@@ -46,10 +46,9 @@ export function openHttpTransport(
   const { connectMs, idleMs } = options.timeouts;
   const trust = options.ca === undefined ? {} : { ca: options.ca };
   const dispatcher = new EnvHttpProxyAgent({
+    ...proxiesOfEnvironment(),
     connect: { timeout: connectMs, ...trust },
     requestTls: trust,
-    headersTimeout: idleMs,
-    bodyTimeout: idleMs,
     keepAliveTimeout: 30_000,
   });
   const proxy = proxyOfEnvironment(url);
@@ -63,7 +62,10 @@ export function openHttpTransport(
     const authorization = new URL(target).origin === new URL(home).origin ? secrets.authorization(auth) : undefined;
     if (authorization !== undefined) headers['authorization'] = authorization;
     const method = call.method === 'POST' ? 'POST' : 'GET';
-    const send = () => request(target, { method, headers, dispatcher, signal: scope.signal, body: body ?? null });
+    // Limits are told with each request: connections through a SOCKS proxy do not know those of the agent.
+    const limits = { headersTimeout: idleMs, bodyTimeout: idleMs };
+    const send = () =>
+      request(target, { method, headers, dispatcher, signal: scope.signal, body: body ?? null, ...limits });
     try {
       return await send();
     } catch (error) {

@@ -10,6 +10,7 @@ import type { Answer, Call, Question } from './git-messages.ts';
 import { completeOptions, type GitOptions } from './git-options.ts';
 import type { Reading } from './git-reading.ts';
 import { parseSshUrl } from './git-ssh.ts';
+import { proxiesOfEnvironment } from './proxy.ts';
 
 /** Cache folders that an open adapter of this process owns. */
 const ownedFolders = new Set<string>();
@@ -70,6 +71,8 @@ function warnOfPlainText(options: GitOptions): void {
 /** Opens the port. Nothing is read before the first call. */
 export function openGit(options: GitOptions): Git & ReviewGit & GitHistory {
   const complete = completeOptions(options);
+  // A proxy that cannot be used is said at once; the worker would only die of it.
+  for (const url of [complete.url, complete.statusUrl]) if (/^https?:/.test(url)) proxiesOfEnvironment();
   const folder = path.resolve(complete.cacheDir);
   let worker: Worker | undefined;
   let waiting: Waiting | undefined;

@@ -8,6 +8,7 @@ import type { Cluster as KubeCluster, KubeConfig, User } from '@kubernetes/clien
 import { AdapterError } from '../model/failure.ts';
 import { execCredential } from './kubernetes-exec.ts';
 import type { ExecCredential, ExecPlugin, PluginCluster } from './kubernetes-exec.ts';
+import { spokenProxy } from './proxy.ts';
 
 /** Where the connection comes from. `default`: KUBECONFIG, else ~/.kube/config, else the cluster that we run in. */
 export type KubeconfigSource =
@@ -74,7 +75,7 @@ export function openCredentials(source: KubeconfigSource, now: () => number = Da
       ...pair(await textOrFile(user?.certData, user?.certFile), await textOrFile(user?.keyData, user?.keyFile)),
       ...pair(plugin?.certificate, plugin?.key),
     };
-    const proxy = cluster.proxyUrl === undefined || cluster.proxyUrl === '' ? undefined : cluster.proxyUrl;
+    const proxy = cluster.proxyUrl ? spokenProxy(cluster.proxyUrl, 'proxy-url of the kubeconfig') : undefined;
     const connection = createHash('sha256')
       .update(JSON.stringify([cluster.server, tls, proxy]))
       .digest('hex');

@@ -171,7 +171,7 @@ function unanswered(error: unknown, method: string, path: string, limitMs: numbe
     return new AdapterError(
       refused.denied ? 'denied' : 'transient',
       refused.denied ? 'ProxyRefused' : 'ConnectionFailed',
-      `${method} ${path.split('?')[0] ?? path}: the proxy of the kubeconfig (proxy-url) ${refused.denied ? 'refuses us' : 'did not reach the API server'} (HTTP ${refused.status})`,
+      `${method} ${path.split('?')[0] ?? path}: the proxy of the kubeconfig (proxy-url) ${refused.denied ? 'refuses us' : 'did not reach the API server'} (${refused.said})`,
     );
   const late = name === 'TimeoutError' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
   const what = late ? `no answer within ${limitMs / 1000} s` : `the connection failed (${code ?? name ?? 'unknown'})`;

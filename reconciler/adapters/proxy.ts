@@ -1,19 +1,52 @@
-// Proxies on the way to other hosts: which one the environment names, and when it was the proxy that said no.
+// Proxies on the way to other hosts: which one the environment names, of which kinds they may be, and when it was the proxy that said no.
+import { AdapterError } from '../model/failure.ts';
 
-/** The proxy that the environment names for this protocol, by the same rule as undici; hosts of NO_PROXY do without it. */
-export function proxyOfEnvironment(url: string): string | undefined {
+/** A proxy as the library takes it; throws AdapterError `rejected` for one that is not spoken. `named` is where it stands, for people to find it. */
+export function spokenProxy(address: string, named: string): string {
+  // To the library, names are always looked up by a SOCKS proxy: what others call socks5h.
+  const proxy = address.replace(/^socks5h:/i, 'socks5:');
+  if (URL.canParse(proxy) && /^(https?|socks5):\/\//i.test(proxy)) return proxy;
+  const kind = /^[a-z][a-z0-9+.-]*(?=:\/\/)/i.exec(address)?.[0];
+  throw new AdapterError(
+    'rejected',
+    'ProxyNotSpoken',
+    `${named} ${kind === undefined ? 'is not the address of a proxy' : `names a proxy of the kind ${kind}`}: use http://host:port, https://host:port or socks5://host:port.`,
+  );
+}
+
+/**
+ * The proxies that the environment names, by the same rule as undici, and ALL_PROXY for what they do not name, as for curl and git; empty is none.
+ * Throws AdapterError `rejected`.
+ */
+export function proxiesOfEnvironment(): { readonly httpProxy: string; readonly httpsProxy: string } {
   const { env } = process;
-  const plain = env['http_proxy'] ?? env['HTTP_PROXY'];
-  const named = url.startsWith('https:') ? (env['https_proxy'] ?? env['HTTPS_PROXY'] ?? plain) : plain;
+  const first = (...names: readonly string[]): string => {
+    const name = names.find((one) => env[one] !== undefined);
+    const address = name === undefined ? '' : (env[name] ?? '');
+    return name === undefined || address === '' ? '' : spokenProxy(address, name);
+  };
+  const plain = ['http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'];
+  return { httpProxy: first(...plain), httpsProxy: first('https_proxy', 'HTTPS_PROXY', ...plain) };
+}
+
+/** The proxy that the environment names for this protocol; hosts of NO_PROXY do without it. */
+export function proxyOfEnvironment(url: string): string | undefined {
+  const { httpProxy, httpsProxy } = proxiesOfEnvironment();
+  const named = url.startsWith('https:') ? httpsProxy : httpProxy;
   return named === '' ? undefined : named;
 }
 
-/** The HTTP status with which a proxy refused to connect; undefined when the error is another one. `denied`: it wants other credentials, or forbids it. */
-export function proxyRefusal(error: unknown): { readonly status: number; readonly denied: boolean } | undefined {
+/** What a proxy said when it refused to connect; undefined when the error is another one. `denied`: it wants other credentials, or forbids it. */
+export function proxyRefusal(error: unknown): { readonly said: string; readonly denied: boolean } | undefined {
   // fetch hides the error of the connection in the cause of its own; the library has no field for the status.
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     const status = Number(/^Proxy response \((\d{3})\)/.exec(at.message)?.[1]);
-    if (status > 0) return { status, denied: status === 401 || status === 403 || status === 407 };
+    if (status > 0) return { said: `HTTP ${status}`, denied: status === 401 || status === 403 || status === 407 };
+    const code = 'code' in at && typeof at.code === 'string' ? at.code : '';
+    const socks = /^UND_ERR_SOCKS5_(AUTH_\w+|REPLY_\d+)$/.exec(code)?.[1];
+    // RFC 1928, section 6: 2 is "connection not allowed by ruleset".
+    if (socks !== undefined)
+      return { said: `SOCKS ${socks}`, denied: socks.startsWith('AUTH_') || socks === 'REPLY_2' };
   }
   return undefined;
 }

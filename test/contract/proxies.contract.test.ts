@@ -1,4 +1,4 @@
-// Forges and API servers through a proxy: it opens the way and sees nothing of what goes along it; and who they are by a credential plugin.
+// Forges, API servers and Git servers through a proxy, HTTP or SOCKS: it opens the way and sees nothing of what goes along it; and who they are by a credential plugin.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,19 +11,23 @@ import { httpTransport } from '../../reconciler/adapters/kubernetes-http.ts';
 import type { Transport } from '../../reconciler/adapters/kubernetes-transport.ts';
 import { createAuthority, type Authority, type KeyPair } from '../lab/certificates.ts';
 import { startConnectProxy, type ConnectProxy } from '../support/connect-proxy.ts';
+import { commitFiles } from '../support/git-server.ts';
+import { startSocksProxy, type SocksProxy } from '../support/socks-proxy.ts';
 import { FakeForge } from '../support/fake-forge.ts';
 import { startForgeServer, type Face } from '../support/fake-forge-server.ts';
 import { giteaFace } from '../support/fake-gitea.ts';
 import { githubFace } from '../support/fake-github.ts';
 import { gitlabFace, ordinaryGitlab } from '../support/fake-gitlab.ts';
 import { failure } from './forge-suite.ts';
+import { adapter, server as gitServer, snapshot } from './git-support.ts';
 import { startTlsServer, type TlsServer } from '../support/tls-server.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'oakum-proxies-'));
-const variables = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY', 'https_proxy', 'http_proxy', 'no_proxy'];
+const variables = ['HTTPS_PROXY', 'HTTP_PROXY', 'ALL_PROXY', 'NO_PROXY'].flatMap((name) => [name, name.toLowerCase()]);
 let authority: Authority;
 let serving: KeyPair;
 let proxy: ConnectProxy;
+let socks: SocksProxy;
 let before: Readonly<Record<string, string | undefined>>;
 
 function put(values: Readonly<Record<string, string | undefined>>): void {
@@ -42,10 +46,12 @@ beforeEach(async () => {
   before = Object.fromEntries(variables.map((name) => [name, process.env[name]]));
   put({});
   proxy = await startConnectProxy();
+  socks = await startSocksProxy();
 });
 afterEach(async () => {
   put(before);
   await proxy.stop();
+  await socks.stop();
 });
 
 const faces: readonly [string, Face, string, (options: ForgeOptions) => ReturnType<typeof openGitea>][] = [
@@ -100,6 +106,39 @@ describe.each(faces)('%s', (_name, face, prefix, openForge) => {
     expect(proxy.seen().length).toBeGreaterThan(100);
     expect(proxy.seen()).not.toContain(fake.oakum.token);
     expect(proxy.seen()).not.toContain('GET ');
+  });
+
+  it('is read through a SOCKS proxy, which ALL_PROXY names for want of another', async () => {
+    put({ ALL_PROXY: socks.url });
+    expect(await open().open()).toHaveLength(1);
+    expect(new Set(socks.asked)).toEqual(new Set([`localhost:${tls.port}`]));
+    expect(socks.seen()).not.toContain(fake.oakum.token);
+    put({ ALL_PROXY: socks.url, HTTPS_PROXY: proxy.url });
+    const asked = socks.asked.length;
+    expect(await open().open()).toHaveLength(1);
+    expect([socks.asked.length, proxy.asked.length > 0]).toEqual([asked, true]);
+  });
+
+  it('is denied by a SOCKS proxy that does not know us or forbids it, and its password is never told', async () => {
+    put({ HTTPS_PROXY: socks.url.replace('canary-password-of-the-proxy', 'canary-wrong-password') });
+    const refused = await failure(open().open());
+    put({ HTTPS_PROXY: socks.url });
+    socks.refuse = 2;
+    const forbidden = await failure(open().open());
+    socks.refuse = 4;
+    const lost = await failure(open().open());
+    for (const error of [refused, forbidden])
+      expect(error).toMatchObject({ kind: 'denied', code: 'ForgeProxyRefused' });
+    expect(lost).toMatchObject({ kind: 'transient', code: 'ForgeUnreachable' });
+    for (const error of [refused, forbidden, lost])
+      expect(`${error.message} ${error.stack ?? ''} ${String(error.cause)}`).not.toContain('canary');
+  });
+
+  it('is not opened at all with a proxy of a kind that is not spoken', () => {
+    put({ ALL_PROXY: 'socks4://canary-user@127.0.0.1:9' });
+    expect(open).toThrow('ALL_PROXY names a proxy of the kind socks4: use http://host:port');
+    put({ HTTPS_PROXY: '127.0.0.1:9' });
+    expect(open).toThrow('HTTPS_PROXY is not the address of a proxy');
   });
 
   it('is read past the proxy when NO_PROXY names its host', async () => {
@@ -179,6 +218,16 @@ describe('an API server', () => {
     expect(proxy.asked).toEqual([]);
   });
 
+  it('is asked through a SOCKS proxy of its kubeconfig, and not at all through one that is not spoken', async () => {
+    expect((await connect({ 'proxy-url': socks.url }).request(get)).status).toBe(200);
+    expect(socks.asked).toEqual([`localhost:${tls.port}`]);
+    expect(socks.seen()).not.toContain('canary-token');
+    const refused = await failure(connect({ 'proxy-url': 'socks4://127.0.0.1:9' }).request(get));
+    expect(refused).toMatchObject({ kind: 'rejected', code: 'ProxyNotSpoken' });
+    socks.refuse = 2;
+    expect(await failure(connect({ 'proxy-url': socks.url }).request(get))).toMatchObject({ code: 'ProxyRefused' });
+  });
+
   it('is out of reach, or denied, when the proxy says so, and its password is never told', async () => {
     const transport = connect({ 'proxy-url': proxy.url });
     proxy.refuse = 403;
@@ -242,5 +291,30 @@ console.log(JSON.stringify({ apiVersion, kind: 'ExecCredential', status: { token
       },
     });
     expect(new Set(proxy.asked)).toEqual(new Set([`localhost:${tls.port}`]));
+  });
+});
+
+describe('a Git server', () => {
+  it('is read and written through a SOCKS proxy, and not at all through one that is not spoken', async () => {
+    const git = await gitServer();
+    commitFiles(git.repository, 'main', { 'a.yaml': 'a\n' });
+    const tls = await startTlsServer(serving, new URL(git.url).port);
+    onTestFinished(() => tls.stop());
+    const to = { folder: git.folder, url: `https://localhost:${tls.port}/repository.git` };
+    put({ HTTPS_PROXY: socks.url.replace('socks5:', 'socks5h:') });
+    const port = adapter(to, { ca: authority.certificate });
+    expect([...(await snapshot(port)).files.keys()]).toEqual(['a.yaml']);
+    expect(await port.publish({ files: new Map([['README.md', 'status\n']]), message: 'status' })).toMatchObject({
+      changed: true,
+    });
+    expect(new Set(socks.asked)).toEqual(new Set([`localhost:${tls.port}`]));
+    socks.refuse = 2;
+    await port.close();
+    expect(await failure(adapter(to, { ca: authority.certificate }).sync({ after: undefined }))).toMatchObject({
+      kind: 'denied',
+      code: 'GitProxyRefused',
+    });
+    put({ HTTPS_PROXY: 'socks4://127.0.0.1:9' });
+    expect(() => adapter(to)).toThrow('HTTPS_PROXY names a proxy of the kind socks4');
   });
 });
