@@ -61,21 +61,51 @@ function read(text: string, seed: string): ParsedCron {
       'W (nearest working day) is not supported; a weekday such as "1#1" (first Monday) says it without surprises',
     );
   }
-  let cron: Cron;
-  try {
-    // A seed is always given: without one the library would draw H at random, and two controllers would disagree.
-    cron = meaning(text, CronExpressionParser.parse(text, { tz: 'UTC', hashSeed: `oakum ${seed}` }).fields);
-  } catch (error) {
-    return refuse(explain(error instanceof Error ? error.message : String(error)));
-  }
+  const cron = understood(text, seed);
+  if (cron === undefined) return refuse(faultOf(fields));
   return nextWall(cron, wallTime(2024, 1, 1)) === undefined ? refuse('no date ever matches it') : { ok: true, cron };
 }
 
-function explain(message: string): string {
-  if (message.includes('Invalid explicit day of month')) return 'no date ever matches it';
-  if (message.includes('> max'))
-    return `${message}; ranges run upwards, so split it at the end of the range (Sunday is 0 or 7)`;
-  return message.replace(/^(Constraint|Validation) error, /, '');
+/** Undefined: the library refuses it. What it says then is about its own inside. */
+function understood(text: string, seed: string): Cron | undefined {
+  try {
+    // A seed is always given: without one the library would draw H at random, and two controllers would disagree.
+    return meaning(text, CronExpressionParser.parse(text, { tz: 'UTC', hashSeed: `oakum ${seed}` }).fields);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The five fields in their order: name, what may stand there, and the ends of its numbers. */
+const fieldForms = [
+  { name: 'minute', form: '0 to 59', least: 0, most: 59 },
+  { name: 'hour', form: '0 to 23', least: 0, most: 23 },
+  { name: 'day of month', form: '1 to 31, L (the last)', least: 1, most: 31 },
+  { name: 'month', form: '1 to 12, JAN to DEC', least: 1, most: 12 },
+  {
+    name: 'day of week',
+    form: '0 to 7 (Sunday is 0 or 7), SUN to SAT, 2#2 (second Tuesday), 5L (last Friday)',
+    least: 0,
+    most: 6,
+  },
+] as const;
+
+/** Which part of which field of a refused expression is wrong, and what may stand there: each part is tried alone. */
+function faultOf(fields: readonly string[]): string {
+  const reads = (index: number, part: string): boolean =>
+    understood(fieldForms.map((_, at) => (at === index ? part : '*')).join(' '), '') !== undefined;
+  for (const [index, { name, form, least, most }] of fieldForms.entries()) {
+    const field = fields[index] ?? '';
+    if (reads(index, field)) continue;
+    const part = field.split(',').find((one) => !reads(index, one)) ?? field;
+    const [from = '', to = '', ...more] = part.split('-');
+    if (more.length === 0 && from !== '' && to !== '' && reads(index, from) && reads(index, to)) {
+      const split = /^\d+-\d+$/.test(part) ? `; write "${from}-${most},${least}-${to}"` : '';
+      return `"${part}" in the field for the ${name} runs backwards${split || `; allowed: ${form}`}`;
+    }
+    return `"${part}" in the field for the ${name} is not understood; allowed: *, ${form}, lists ("1,3"), ranges ("1-5"), steps ("*/2")`;
+  }
+  return 'no date ever matches it';
 }
 
 type ParsedFields = ReturnType<typeof CronExpressionParser.parse>['fields'];
