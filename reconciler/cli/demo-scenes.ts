@@ -55,7 +55,8 @@ export async function playScenes(stage: Stage): Promise<RunRecord> {
   const approved = await until(stage, 'the approved run', () =>
     runsOf(stage).find(({ id, approval }) => id === proposed.id && approval !== undefined),
   );
-  stage.say(`the run is ${approved.message}; it begins at its time, ${factTime(approved.notBefore ?? 0)}`);
+  if (approved.startedAt === undefined)
+    stage.say(`the run is ${approved.message}; it begins at its time, ${factTime(approved.notBefore ?? 0)}`);
   return until(stage, 'the end of the run', () => {
     const run = runsOf(stage).find(({ id }) => id === proposed.id);
     return run && runEnded(run.state) ? run : undefined;

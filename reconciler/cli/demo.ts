@@ -27,8 +27,9 @@ import { type Check, verifyRun } from './verify.ts';
 const run = promisify(execFile);
 /** The demo ends by itself, whatever happens. */
 const longestMs = 900_000;
-/** What is played before the run's time comes takes about so long. */
+/** What is played before the run's time comes takes about so long, and longer on a machine that was slow to set the stage. */
 const scenesMs = 15_000;
+const scenesPerSetting = 3;
 const minuteMs = 60_000;
 const bob = { name: 'Bob', email: 'bob@example.org' };
 
@@ -70,6 +71,7 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
   await run('git', ['--version']).catch(() => {
     throw new UsageError('the demo needs git on this machine: it plays the Git server');
   });
+  const entered = realClock.now();
   const folder = mkdtempSync(join(tmpdir(), 'oakum-demo-'));
   const screen = createScreen(!showLog);
   screen.say('starting a Git server and a simulated cluster (12 nodes in 3 zones) on this machine');
@@ -78,30 +80,33 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
   await git(folder, 'init', '--quiet', '--bare', '--initial-branch=main', bare);
   await git(bare, 'config', 'http.receivepack', 'true');
   const gitServer = await startDemoGit(folder);
-  const began = realClock.now() + scenesMs;
+  const url = `${gitServer.url}/config.git`;
+  await git(folder, 'clone', '--quiet', url, work);
+  const signer = await makeDemoSigner(folder, bob.name, bob.email);
+  const reviewer = join(folder, 'bob');
+  await git(folder, 'clone', '--quiet', url, reviewer);
+  const bobs = { ...signer.settings, 'user.name': bob.name, 'user.email': bob.email };
+  for (const [name, value] of Object.entries(bobs)) await git(reviewer, 'config', name, value);
+  const { openParts } = await import('./parts.ts');
+
+  const began = realClock.now() + scenesMs + scenesPerSetting * (realClock.now() - entered);
   const at = new Date(Math.ceil(began / minuteMs) * minuteMs);
   const aheadMs = at.getTime() - began;
   const clock: Clock = { ...realClock, now: () => realClock.now() + aheadMs };
   const world = demoCluster(aheadMs);
-  const api = await serveSim(world.sim, { token: 'demo' });
+  // Without a token: kubectl sends none over plain HTTP, and there is nothing in it to keep from anybody.
+  const api = await serveSim(world.sim);
   const kubeconfig = join(folder, 'kubeconfig');
   writeFileSync(kubeconfig, api.kubeconfig(), { mode: 0o600 });
-  const url = `${gitServer.url}/config.git`;
-  await git(folder, 'clone', '--quiet', url, work);
 
   screen.say(`the demo's clock is ${Math.round(aheadMs / 1000)} s ahead, so that the time of the run comes soon`);
   screen.say(
     `a person commits a policy, clusters/demo/policy.yaml: daily, after ${bob.name} has approved; and ${bob.name}'s public key`,
   );
-  const signer = await makeDemoSigner(folder, bob.name, bob.email);
   const first = { 'clusters/demo/policy.yaml': policy(at), [`signers/${bob.email}.asc`]: signer.publicKey };
   await commit(work, first, 'demo: patch daily, one node at a time, when Bob approves');
-  const reviewer = join(folder, 'bob');
-  await git(folder, 'clone', '--quiet', url, reviewer);
-  for (const [name, value] of Object.entries(signer.settings)) await git(reviewer, 'config', name, value);
 
   const log = openLog({ level: showLog ? 'info' : 'error' });
-  const { openParts } = await import('./parts.ts');
   const parts = await openParts({
     flags: { ...demoFlags, repo: url, cacheDir: join(folder, 'cache'), kubeconfig },
     log,
@@ -174,9 +179,12 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
   );
   clearTimeout(limit);
   if (keep && !stop.signal.aborted) {
-    screen.say(
-      `staying until you press Ctrl-C. Your turn: cd ${work}, commit something, git push. The API: KUBECONFIG=${kubeconfig} kubectl get nodes -L oakum.dev/run,oakum.dev/phase`,
-    );
+    if (played.failure !== undefined)
+      screen.say(
+        `the run was not played to its end: ${played.failure instanceof Error ? played.failure.message : 'unknown reason'}`,
+      );
+    screen.say('staying until you press Ctrl-C. Your turn: commit something, push it, and see what becomes of it:');
+    screen.print(yourTurn({ work, reviewer, url, kubeconfig }));
     await new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()));
   }
   stop.abort();
@@ -204,6 +212,24 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
   screen.say(
     `look at the repository yourself (and delete ${folder} when you have seen enough):  git -C ${bare} log --oneline --all   and   git -C ${bare} show oakum/status:clusters/demo/status.yaml`,
   );
+}
+
+/** Commands for whoever stays: a look, a request of their own, and Bob's consent to it, without which nothing starts. */
+function yourTurn({
+  work,
+  reviewer,
+  url,
+  kubeconfig,
+}: Readonly<Record<'work' | 'reviewer' | 'url' | 'kubeconfig', string>>): string {
+  return `alias oakum="${process.execPath} ${process.argv[1] ?? 'oakum'}"
+export OAKUM_REPO=${url} KUBECONFIG=${kubeconfig}
+kubectl get nodes -L oakum.dev/run,oakum.dev/phase
+oakum status --cluster demo; oakum why worker-09
+oakum plan --cluster demo --forge git --branch main
+cd ${work} && git pull
+oakum request patch --cluster demo --name mine --nodes worker-09 --dir .
+git add . && git commit -m "demo: once more" && git push
+cd ${reviewer} && git pull && oakum approve mine`;
 }
 
 /** What `oakum verify` says in the reviewer's clone. */
