@@ -10,7 +10,7 @@ export interface Pace {
   readonly pollMs: number;
   /** Shortest rest between two passes over a cluster. */
   readonly restMs: number;
-  /** First back-off after a failed pass; it doubles up to five minutes (half a minute after faults that may pass). */
+  /** First back-off after a failed pass; it doubles up to five minutes (half a minute after faults that may pass, refusals included). */
   readonly retryMs: number;
 }
 
@@ -18,7 +18,10 @@ export interface Pace {
 const ledgersMs = 5_000;
 /** Longest back-off after passes that failed. */
 const longestRetryMs = 300_000;
-/** An API server that was away, or throttled us, may have nodes of ours cordoned: they are not left waiting for longer than this. */
+/**
+ * An API server that was away, or throttled us, may have nodes of ours cordoned: they are not left waiting for longer than this. The same when it
+ * refuses us: one that has just started forbids everything until it has read its roles.
+ */
 const longestTransientMs = 30_000;
 
 export interface ServiceParts {
@@ -128,7 +131,8 @@ async function runCluster(
         fields,
         known ? error.message : `this is a bug: ${error instanceof InternalError ? error.message : 'unexpected error'}`,
       );
-      const longest = known && error.kind === 'transient' ? longestTransientMs : longestRetryMs;
+      const passes = known && (error.kind === 'transient' || error.kind === 'denied');
+      const longest = passes ? longestTransientMs : longestRetryMs;
       wait =
         known && error.kind === 'conflict'
           ? pace.restMs

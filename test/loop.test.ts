@@ -65,8 +65,12 @@ it('half a minute at the most where the fault may pass: nodes may be cordoned me
   expect(Math.max(...rests)).toBe(30_000);
 });
 
+it('half a minute where we are refused: an API server that has just started forbids everything for a while', async () => {
+  expect(Math.max(...(await restsAfter('denied', 12)))).toBe(30_000);
+});
+
 it('up to five minutes where a person must change something', async () => {
-  expect(Math.max(...(await restsAfter('denied', 12)))).toBe(300_000);
+  expect(Math.max(...(await restsAfter('rejected', 12)))).toBe(300_000);
 });
 
 it('and never in step with anything', async () => {

@@ -78,6 +78,13 @@ export function reflect<View>(options: ReflectorOptions<View>): Reflector<View> 
     for (const wake of waiting) wake();
   };
 
+  /** The copy is kept up again. Whoever was refused it looks anew, even when nothing has changed meanwhile. */
+  const recovered = (): void => {
+    const wasRefused = failure !== undefined && clock.now() - failure.since > staleAfterMs;
+    failure = undefined;
+    if (wasRefused) options.onChange();
+  };
+
   const remember = (resourceVersion: string): void => {
     seen.add(resourceVersion);
     if (seen.size > versionsKept) for (const oldest of seen) if (seen.size > versionsKept / 2) seen.delete(oldest);
@@ -109,7 +116,7 @@ export function reflect<View>(options: ReflectorOptions<View>): Reflector<View> 
     version = result.resourceVersion;
     listed = true;
     listsDone = number;
-    failure = undefined;
+    recovered();
     tell();
     if (changed) options.onChange();
   };
@@ -150,11 +157,9 @@ export function reflect<View>(options: ReflectorOptions<View>): Reflector<View> 
       resourceVersion: from,
       timeoutSeconds,
     });
-    const onOpen = (): void => {
-      failure = undefined;
-    };
     try {
-      await transport.watch(`${path}?${parameters.toString()}`, take, { signal: attempt.signal, idleMs, onOpen });
+      const watch = { signal: attempt.signal, idleMs, onOpen: recovered };
+      await transport.watch(`${path}?${parameters.toString()}`, take, watch);
     } finally {
       signal.removeEventListener('abort', stop);
     }

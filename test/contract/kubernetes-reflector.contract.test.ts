@@ -277,8 +277,8 @@ describe('a reflector', () => {
     expect(await names()).toEqual(['a']);
   });
 
-  it('serves no copy that has not been kept up', async () => {
-    const { clock, reflector, last, watches } = world(page(10, [object('a', 1)]));
+  it('serves no copy that has not been kept up, and wakes whoever was refused it once it is', async () => {
+    const { clock, reflector, last, watches, changes } = world(page(10, [object('a', 1)]));
     await settle();
     last().fail(new AdapterError('transient', 'ECONNREFUSED', 'down'));
     expect(await reflector.values()).toHaveLength(1);
@@ -290,8 +290,15 @@ describe('a reflector', () => {
     const had = watches.length;
     while (watches.length === had) await clock.advance(1_000);
     await expect(reflector.values()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    const before = changes();
     last().open();
     expect(await reflector.values()).toHaveLength(1);
+    expect(changes()).toBe(before + 1);
+    // A short cut wakes nobody.
+    last().fail(new AdapterError('transient', 'ECONNREFUSED', 'down'));
+    await clock.advance(2_000);
+    last().open();
+    expect(changes()).toBe(before + 1);
   });
 
   it('waits for a write of ours, and lists when the watch does not bring it', async () => {
