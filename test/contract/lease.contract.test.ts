@@ -3,4 +3,4 @@ import { leaseContract } from './lease-suite.ts';
 import { inProcess, overHttp } from './kubernetes-worlds.ts';
 
 leaseContract('the simulation in process', inProcess);
-leaseContract('the simulation over HTTP', overHttp);
+leaseContract('the simulation over HTTP', overHttp, 2);

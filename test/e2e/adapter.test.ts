@@ -78,7 +78,7 @@ clusterContract('a real API server with exactly the rights that are listed', asy
   return { ...world, tested, close: () => Promise.all([world.close(), tested.close()]).then(() => undefined) };
 });
 ledgerContract('a real API server', open);
-leaseContract('a real API server', open);
+leaseContract('a real API server', open, 4);
 
 describe('a ServiceAccount with exactly the rights that are listed', () => {
   it('keeps the ledger and holds the Lease', async () => {
