@@ -1,6 +1,8 @@
 // The whole story on one page: pull, pass over each cluster, report, sleep until something is new.
 import { AdapterError, InternalError } from './model/failure.ts';
+import { rolloutStates } from './model/rollout.ts';
 import type { ClusterLoop, PassResult } from './pass.ts';
+import { wantedPeers } from './plan/waves.ts';
 import type { Clock, Cluster, Log } from './ports.ts';
 import type { ConfigSource, Source } from './source.ts';
 
@@ -42,7 +44,21 @@ export interface ServiceParts {
 
 /** Runs until the signal fires: one loop for the config repository, one for each cluster. */
 export async function runService(parts: ServiceParts, signal: AbortSignal): Promise<void> {
-  await Promise.all([pollSource(parts, signal), ...parts.clusters.map((one) => runCluster(parts, one, signal))]);
+  const waiters: Waiter[] = [];
+  await Promise.all([
+    pollSource(parts, signal),
+    ...parts.clusters.map((one) => runCluster(parts, one, waiters, signal)),
+  ]);
+}
+
+/** A cluster that may wait for others of its rollout: whichever of them has got on rouses it. */
+interface Waiter {
+  /** Whom it waits for. */
+  peers: readonly string[];
+  /** Set since its last pass began. */
+  roused: boolean;
+  /** Ends its sleep. */
+  wake: () => void;
 }
 
 async function pollSource(parts: ServiceParts, signal: AbortSignal): Promise<void> {
@@ -99,20 +115,29 @@ async function acceptedCommits(
 async function runCluster(
   parts: ServiceParts,
   one: ServiceParts['clusters'][number],
+  waiters: Waiter[],
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, pace, log } = parts;
   let failed = 0;
+  let told = '';
+  const own: Waiter = { peers: [], roused: false, wake: () => undefined };
+  waiters.push(own);
   let seen: Source | undefined;
   while (!signal.aborted) {
     const now = clock.now();
     let wait = pace.restMs;
+    own.roused = false;
     try {
       seen = parts.source.current(one.loop.name);
       const result = await one.loop.pass(seen, now);
       parts.report(result);
       parts.health(one.loop.name, undefined);
       failed = 0;
+      own.peers = wantedPeers(result.plan.ledger, result.desired);
+      const before = told;
+      told = rolloutStates(one.loop.toldToPeers());
+      if (told !== before) rouse(waiters, one.loop.name);
       wait = Math.max(pace.restMs, result.plan.wakeAt - clock.now());
     } catch (error) {
       failed++;
@@ -139,25 +164,45 @@ async function runCluster(
           : // Spread, so that it never keeps step with what is refused at regular times.
             Math.min(pace.retryMs * 2 ** Math.min(failed - 1, 8), longest) * (0.8 + 0.4 * parts.random());
     }
-    await sleepUntilNews(parts, one, wait, seen, signal);
+    await sleepUntilNews(parts, one, { wait, seen, own }, signal);
   }
 }
 
-/** Sleeps until the time is up, the cluster has changed, or the config repository has brought something new. */
+function rouse(waiters: readonly Waiter[], name: string): void {
+  for (const waiter of waiters) {
+    if (!waiter.peers.includes(name)) continue;
+    waiter.roused = true;
+    waiter.wake();
+  }
+}
+
+interface Sleep {
+  readonly wait: number;
+  /** What was read of the config repository before the pass. */
+  readonly seen: Source | undefined;
+  readonly own: Waiter;
+}
+
+/** Sleeps until the time is up, the cluster has changed, one whom it waits for has got on, or the config repository has brought something new. */
 async function sleepUntilNews(
   parts: ServiceParts,
   one: ServiceParts['clusters'][number],
-  wait: number,
-  seen: Source | undefined,
+  { wait, seen, own }: Sleep,
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, pace, source } = parts;
   const { name } = one.loop;
   await clock.sleep(Math.min(pace.restMs, wait), signal);
   const left = wait - pace.restMs;
-  if (left <= 0 || signal.aborted || source.current(name) !== seen) return;
+  if (left <= 0 || signal.aborted || own.roused || source.current(name) !== seen) return;
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
-  await Promise.race([one.cluster.changed(left, either), source.changed(name, either), clock.sleep(left, either)]);
+  const roused = new Promise<void>((resolve) => (own.wake = resolve));
+  await Promise.race([
+    one.cluster.changed(left, either),
+    source.changed(name, either),
+    clock.sleep(left, either),
+    roused,
+  ]);
   stop.abort();
 }

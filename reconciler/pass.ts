@@ -5,7 +5,7 @@ import { defaultFleet } from './desired/objects.ts';
 import type { ClusterDesired, Desired, Fleet } from './model/desired.ts';
 import type { LedgerDocument } from './model/ledger.ts';
 import type { Observed } from './model/observed.ts';
-import type { Plan } from './model/plan.ts';
+import { isStrange, type Plan } from './model/plan.ts';
 import type { Hold } from './model/reason.ts';
 import type { PlanInput, PlanSettings, RewrittenBranch } from './plan/input.ts';
 import { previewChange, type Preview } from './plan/preview.ts';
@@ -66,6 +66,7 @@ export class ClusterLoop {
   private readonly settings: PlanSettings;
   private readonly log: Log;
   private document: LedgerDocument | undefined;
+  private told: LedgerDocument | undefined;
   private loaded = false;
   private loading: Promise<void> | undefined;
   private answers: Answers = noAnswers;
@@ -86,6 +87,11 @@ export class ClusterLoop {
 
   ledger(): LedgerDocument | undefined {
     return this.document;
+  }
+
+  /** The ledger for the peers of a rollout: only after a pass that found it to be the one of this cluster. Behind a wrong address is another cluster's, and its runs are not ours. */
+  toldToPeers(): LedgerDocument | undefined {
+    return this.told;
   }
 
   private async load(): Promise<void> {
@@ -236,6 +242,7 @@ export class ClusterLoop {
     outcomes: readonly Outcome[],
     acted: boolean,
   ): PassResult {
+    this.told = isStrange(plan) ? undefined : this.document;
     return {
       name: this.name,
       now: input.now,
@@ -285,11 +292,6 @@ function rewrittenFor(name: string, { rewritten }: Source): RewrittenBranch | un
   if (!rewritten || !rewrite) return undefined;
   const { commit, committedAt, fleet, clusters } = rewritten;
   return { commit, committedAt, fleet, desired: clusters.get(name), rewrite };
-}
-
-/** The ledger is not that of this cluster, or the cluster not that of this folder: nothing may be written. */
-function isStrange({ holds }: Plan): boolean {
-  return holds[0]?.reason === 'LedgerLost' || holds[0]?.reason === 'WrongCluster';
 }
 
 /** After how many milliseconds this outcome wants another pass; infinite: when the world has changed. */

@@ -15,7 +15,7 @@ export interface PeersOptions {
   readonly git: Pick<Git, 'readStatus'>;
   readonly clock: Clock;
   /** The loop of a cluster that this process works on; undefined: another process does. */
-  readonly own: (cluster: string) => { ledger(): LedgerDocument | undefined } | undefined;
+  readonly own: (cluster: string) => { toldToPeers(): LedgerDocument | undefined } | undefined;
 }
 
 /** Peers of all clusters of one process. */
@@ -62,12 +62,12 @@ export function openPeers({ git, clock, own }: PeersOptions): Peers {
         clusters.map((name): [string, PeerReading] => {
           const loop = own(name);
           if (!loop) return [name, published(name)];
-          const ledger = loop.ledger();
+          const ledger = loop.toldToPeers();
           return [
             name,
             ledger
               ? { kind: 'read', facts: rolloutFacts(ledger) }
-              : { kind: 'unread', message: 'its ledger has not been read yet' },
+              : { kind: 'unread', message: 'its ledger has not been read yet, or is of another cluster' },
           ];
         }),
       );

@@ -41,3 +41,8 @@ export interface NodeVerdict {
   /** Since when the oldest pending update has been older than the policy allows; absent: it is not. */
   readonly overdueSince?: number;
 }
+
+/** The ledger is not that of this cluster, or the cluster not that of this folder: nothing may be written, and nothing that it says is told of this cluster. */
+export function isStrange({ holds }: Pick<Plan, 'holds'>): boolean {
+  return holds.some(({ reason }) => reason === 'LedgerLost' || reason === 'WrongCluster');
+}

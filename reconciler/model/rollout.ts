@@ -131,6 +131,16 @@ export function rolloutFacts(ledger: LedgerDocument | undefined): Readonly<Recor
   return facts;
 }
 
+/** What peers wait for, and nothing else of what a cluster tells: another text means that one of its runs has got on. */
+export function rolloutStates(ledger: LedgerDocument | undefined): string {
+  return Object.values(rolloutFacts(ledger))
+    .flatMap(({ rollout, joined, runs }) => [
+      `${rollout} ${joined}`,
+      ...runs.map(({ run, state, endedAt }) => `${run} ${state} ${endedAt ?? ''}`),
+    ])
+    .join('\n');
+}
+
 /** A run that ended badly is mended by a later one that was about the same: every node of the policy. */
 function mended(run: RunRecord, runs: Readonly<Record<string, RunRecord>>): RunRecord | undefined {
   if (!runEnded(run.state) || endedWell(run.state)) return undefined;

@@ -39,9 +39,16 @@ function joined(ledger: LedgerDocument, rollout: FleetRollout, input: PlanInput)
   const from = ledger.accepted ? clamp(input.committedAt, now - readingDelayMs, now) : now;
   if (known) return noteSlot(ledger, rollout.name, { ...known, at: Math.max(known.at, from), schedule });
   const { start } = rollout;
+  // What a lost ledger knew of starts in the past may not be done twice, and may not be told as if nothing had been.
+  if (input.ledger?.renewed)
+    return noteSlot(ledger, rollout.name, { joined: 0, at: from, schedule, start: past(start, now) });
   const late = start !== undefined && now - start > deadlineOf(rollout);
   const first = start !== undefined && !late && start <= from ? start - 1_000 : from;
   return noteSlot(ledger, rollout.name, { joined: first, at: from, schedule, start: late ? start : undefined });
+}
+
+function past(start: number | undefined, now: number): number | undefined {
+  return start !== undefined && start <= now ? start : undefined;
 }
 
 function registerStart(
@@ -76,7 +83,7 @@ function registerAt(
 ): LedgerDocument {
   const { now, desired } = input;
   const wave = rollout.waves[waveOf(rollout, desired?.name ?? '')];
-  if (!wave) return ledger;
+  if (!wave || isKnown(ledger, rollout.name, at)) return ledger;
   const following = rollout.schedule ? nextSlot(rollout.schedule.schedule, at) : undefined;
   const run = newRun(ledger, input, {
     id: rolloutRunId(rollout.name, at),
@@ -93,10 +100,17 @@ function registerAt(
         ? Math.min(following ?? Number.POSITIVE_INFINITY, at + longestRolloutMs)
         : at + rollout.schedule.validForMs,
   });
+  let next = ledger;
+  for (const other of Object.values(ledger.runs))
+    if (isWaitingFor(other, rollout.name))
+      next = addRun(
+        next,
+        ended(other, now, 'Superseded', 'Superseded', `run ${run.id} of the same rollout was due before its turn came`),
+      );
   const deadline = deadlineOf(rollout);
   if (now - at > deadline)
     return addRun(
-      ledger,
+      next,
       ended(
         run,
         now,
@@ -105,14 +119,14 @@ function registerAt(
         `noticed ${spellDuration(now - at)} after its time; the starting deadline is ${spellDuration(deadline)}`,
       ),
     );
-  let next = ledger;
-  for (const other of Object.values(ledger.runs))
-    if (isWaitingFor(other, rollout.name))
-      next = addRun(
-        next,
-        ended(other, now, 'Superseded', 'Superseded', `run ${run.id} of the same rollout was due before its turn came`),
-      );
   return addRun(next, run);
+}
+
+/** One start is one run: a file that was gone for a while does not begin anew with the same time, because peers would take the ends of the first one for those of the second. */
+function isKnown(ledger: LedgerDocument, name: string, at: number): boolean {
+  return Object.values(ledger.runs).some(({ triggers: [trigger] }) => {
+    return trigger?.kind === 'rollout' && trigger.rollout === name && trigger.at === at;
+  });
 }
 
 function deadlineOf(rollout: FleetRollout): number {

@@ -8,7 +8,7 @@ import { partOf, rolloutRunId, waveOf, type FleetRollout, type Part, type Wave }
 import { needsReview } from './approval.ts';
 import type { PlanInput } from './input.ts';
 
-/** What peers tell is looked at again this often while something waits for it. */
+/** What peers tell is looked at again this often while something waits for it; a hub, which knows when one of them has got on, does so at once. */
 const peersMs = 120_000;
 
 /** Why a run of a rollout does not begin yet. */
@@ -29,9 +29,11 @@ export function waveHolds(ledger: LedgerDocument, input: PlanInput): Map<string,
 
 /** When a wave's turn may have come: by time, or because peers have got on; undefined: nothing waits for that. */
 export function nextTurn(ledger: LedgerDocument, input: PlanInput): number | undefined {
-  const times = [...waveHolds(ledger, input).values()].map(({ ready, until }) =>
-    ready ? (until ?? Number.POSITIVE_INFINITY) : input.now + peersMs,
-  );
+  const times = [...waveHolds(ledger, input)].map(([id, { ready, until }]) => {
+    if (ready) return until ?? Number.POSITIVE_INFINITY;
+    // Of a run that has only just come to be, nobody has asked the peers.
+    return ledger.runs[id]?.createdAt === input.now ? input.now + 1 : input.now + peersMs;
+  });
   const at = Math.min(Number.POSITIVE_INFINITY, ...times);
   return Number.isFinite(at) ? at : undefined;
 }

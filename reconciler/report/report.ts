@@ -4,7 +4,7 @@ import type { LedgerDocument, RequestRecord, ScanRecord } from '../model/ledger.
 import { runEnded } from '../model/ledger.ts';
 import { isUnderWay } from '../model/node-phase.ts';
 import type { NodeView } from '../model/observed.ts';
-import type { Plan } from '../model/plan.ts';
+import { isStrange, type Plan } from '../model/plan.ts';
 import { rolloutWithSchedule, waveOf } from '../model/rollout.ts';
 import { describeSchedule } from '../model/schedule.ts';
 import type { Condition, NodeStatus, RequestStatus, StatusDocument } from '../model/status.ts';
@@ -44,7 +44,8 @@ export function buildStatus(input: ReportInput): StatusDocument {
   const shown = [...open, ...runs.filter((run) => runEnded(run.state)).slice(0, shownRuns)];
   const nodes = nodeRows(input);
   const policy = desired?.policy;
-  const rollouts = rolloutRows(ledger);
+  // Behind a wrong address is another cluster, and what its ledger says is not told to those who wait for this one.
+  const rollouts = isStrange(plan) ? undefined : rolloutRows(ledger);
   const began = input.commit === undefined ? ledger.startedAt : input.committedAt;
   return {
     cluster: input.name,

@@ -1,10 +1,13 @@
 // Peers of a rollout through a real status branch: what one agent publishes is what another one waits for, and nothing else lets it begin.
 import { expect, it } from 'vitest';
 import { openPeers } from '../../reconciler/cli/peers.ts';
+import { silentLog } from '../../reconciler/adapters/log.ts';
 import { AdapterError } from '../../reconciler/model/failure.ts';
 import type { PeerReadings } from '../../reconciler/model/rollout.ts';
+import { ClusterLoop } from '../../reconciler/pass.ts';
 import { statusYaml } from '../../reconciler/report/files.ts';
 import { aRollout, aWave, FleetWorld } from '../support/fleet-world.ts';
+import { aFleet, someSettings } from '../support/policies.ts';
 import { commitFiles } from '../support/git-server.ts';
 import { documentOf, resultOf } from '../report/built.ts';
 import { adapter, server } from './git-support.ts';
@@ -81,4 +84,54 @@ it('a branch that cannot be read for a quarter of an hour says nothing any more'
   broken = true;
   now += 20 * minute;
   expect(await read()).toEqual({ kind: 'unread', message: 'the status branch cannot be read: no route' });
+});
+
+it.each([
+  ['an agent publishes it', false],
+  ['a hub reads it', true],
+])('the ledger of another cluster behind a wrong address counts for nobody, when %s', async (_how, hub) => {
+  const remote = await server();
+  commitFiles(remote.repository, 'main', { 'a.yaml': 'a\n' });
+  const git = adapter(remote);
+  const waves = [aWave('dev', ['dev', 'qa']), aWave('prod', ['prod'])];
+  const fleet = new FleetWorld(start, aRollout(waves, { start: start + hour }));
+  // The agent of dev cannot get at its cluster: its address is that of qa, which has ended well.
+  const silent = (name: string): boolean => name === 'dev';
+  fleet.hear = (truth, from) => (silent(from) ? undefined : truth);
+  await fleet.run(3 * hour);
+  const { ledger } = fleet.world('qa');
+  expect(ledger?.cluster).toBe('qa');
+  const clock = { now: () => fleet.now, sleep: async () => undefined };
+  const loop = new ClusterLoop(
+    {
+      name: 'dev',
+      cluster: {
+        observe: (interest) => fleet.world('qa').cluster.observe(interest),
+        act: () => Promise.reject(new Error('nothing may be done there')),
+        identity: async () => 'cluster-uid',
+        changed: async () => undefined,
+        close: async () => undefined,
+      },
+      ledger: { load: async () => ledger, save: () => Promise.reject(new Error('nothing may be written there')) },
+      lease: { held: () => true, holder: () => undefined, release: async () => undefined },
+    },
+    someSettings(),
+    silentLog,
+  );
+  const { commit, committedAt, desired } = fleet.world('dev');
+  const clusters = new Map([['dev', desired]]);
+  const source = { commit, committedAt, hold: undefined };
+  const peers = openPeers({ git, clock, own: (name) => (hub && name === 'dev' ? loop : undefined) });
+  const result = await loop.pass(
+    { ...source, desired: { commit, committedAt, fleet: aFleet, clusters, problems: [] } },
+    fleet.now,
+  );
+  expect(result.plan.holds[0]?.reason).toBe('WrongCluster');
+  const text = statusYaml(documentOf(result));
+  await git.publish({ files: new Map([['clusters/dev/status.yaml', text]]), message: 'status' });
+  const heard = await peers.read(['dev']);
+  fleet.hear = (truth, from) => (silent(from) ? heard.get(from) : truth);
+  await fleet.run(hour);
+  expect(fleet.theRun('prod')).toMatchObject({ reason: 'WaveUnknown', startedAt: undefined });
+  await git.close();
 });
