@@ -2,7 +2,8 @@
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-function written(kind: string, name: string, spec: Fields): string {
+/** A file of any kind. */
+export function written(kind: string, name: string, spec: Fields): string {
   return `${JSON.stringify({ apiVersion: 'oakum.dev/v1alpha1', kind, metadata: { name }, spec }, null, 2)}\n`;
 }
 
