@@ -24,6 +24,14 @@ function between(old: RolloutRules, next: RolloutRules): string[] {
   const waited = [...next.before.flatMap(({ clusters }) => clusters), ...next.unclear];
   const gone = old.beside.filter((name) => !next.beside.includes(name) && !waited.includes(name));
   say(gone.length > 0, `${gone.join(', ')} left this cluster's wave`);
+  // The failures of a wave are counted in that wave alone: one of ours that goes before us now must hold us by failing, as it did.
+  const lenient = next.before.filter(
+    ({ clusters, maxFailures }) => maxFailures > 1 && clusters.some((name) => old.beside.includes(name)),
+  );
+  say(
+    lenient.length > 0,
+    `clusters of its own wave go before it now, in ${lenient.map(({ name }) => name).join(', ')}, of which one may fail`,
+  );
   const lost = old.unclear.filter((name) => !waited.includes(name));
   say(lost.length > 0, `${lost.join(', ')}, whose labels could not be read, is in no wave before`);
   say(next.maxFailures > old.maxFailures, `maxFailures goes from ${old.maxFailures} to ${next.maxFailures}`);

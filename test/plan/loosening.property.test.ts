@@ -6,6 +6,7 @@ import { acceptedRules } from '../../reconciler/model/accepted-rules.ts';
 import { WEEKDAYS } from '../../reconciler/model/wall-clock.ts';
 import type { Freeze, Window } from '../../reconciler/model/window.ts';
 import { loosens } from '../../reconciler/plan/loosening.ts';
+import type { RolloutRules, WaveDemand } from '../../reconciler/model/rollout-rules.ts';
 import { aCluster, aFleet, aPolicy } from '../support/policies.ts';
 
 const hour = 3_600_000;
@@ -48,10 +49,50 @@ function isFrozen(freezes: readonly Freeze[], at: number): boolean {
 const subsets = (all: readonly string[]): string[][] =>
   all.reduce<string[][]>((found, one) => [...found, ...found.map((some) => [...some, one])], [[]]);
 
-/** Everything that the rules let happen, as far as it is probed. */
-function allowed(rules: AcceptedRules): Set<string> {
+/** How the other clusters stand: still at it, or ended so many seconds ago. The cluster that the rules are of is called m. */
+interface Others {
+  readonly [name: string]: { readonly ended?: number; readonly failed?: boolean };
+}
+const stands: readonly Others[string][] = [{}, { ended: 1 }, { ended: 100 }, { ended: 100, failed: true }];
+const others: readonly Others[] = stands.flatMap((a) =>
+  stands.flatMap((b) => stands.map((z): Others => ({ a, b, z }))),
+);
+
+/** Whether one rollout lets the cluster begin its run, as the words of docs/rollouts.md have it. */
+function letsBegin(rollout: RolloutRules | undefined, run: string, fleet: Others, old: boolean): boolean {
+  if (!rollout) return true;
+  const { suspended, before, beside, maxFailures, concurrency, approval, approved, unclear, skip } = rollout;
+  const counts = (name: string): boolean => !skip.includes(`${run} ${name}`);
+  const failures = (names: readonly string[]): number => names.filter((name) => fleet[name]?.failed).length;
+  if (suspended || (approval && !approved.includes(run))) return false;
+  // In the end its file is made good, and then it is waited for as one of whatever wave: that is what was demanded all along.
+  if (!old && unclear.length > 0) return false;
+  if (unclear.filter(counts).some((name) => fleet[name]?.ended === undefined)) return false;
+  for (const wave of before) {
+    const names = wave.clusters.filter(counts);
+    if (failures(names) >= wave.maxFailures) return false;
+    if (names.some((name) => (fleet[name]?.ended ?? -1) * 1_000 < wave.soakMs)) return false;
+  }
+  const own = beside.filter(counts);
+  if (failures(own) >= maxFailures) return false;
+  const first = own.filter((name) => name < 'm' && fleet[name]?.ended === undefined);
+  return first.length < (concurrency ?? Infinity);
+}
+
+function addRollouts(rules: AcceptedRules, old: boolean, add: (ok: boolean, probe: string) => void): void {
+  const rollouts = rules.rollouts ?? {};
+  add(!Object.values(rollouts).some(({ scheduled }) => scheduled), 'a start by its own schedule');
+  for (const name of ['monthly', 'urgent'])
+    for (const run of ['r1', 'r2'])
+      for (const fleet of others)
+        add(letsBegin(rollouts[name], run, fleet, old), `${run} of ${name} while ${JSON.stringify(fleet)}`);
+}
+
+/** Everything that the rules let happen, as far as it is probed. `old`: they are those that others are compared with. */
+function allowed(rules: AcceptedRules, old: boolean): Set<string> {
   const found = new Set<string>();
   const add = (ok: boolean, probe: string): void => void (ok && found.add(probe));
+  addRollouts(rules, old, add);
   const stopped = rules.frozen || rules.suspended;
   for (const at of instants)
     add(
@@ -147,6 +188,49 @@ const gate: fc.Arbitrary<AcceptedRules['gates'][number]> = fc.oneof(
   fc.record({ kind: fc.constant('quiet' as const), forMs: fc.constantFrom(1, 10, 100) }),
 );
 
+const names = fc.subarray(['a', 'b', 'z']);
+const words = fc.subarray(['r1', 'r2']);
+const wave = (name: string): fc.Arbitrary<WaveDemand> =>
+  fc.record({
+    name: fc.constant(name),
+    clusters: names,
+    soakMs: fc.constantFrom(0, 1_000, 50_000),
+    maxFailures: fc.integer({ min: 1, max: 3 }),
+  });
+const rolloutFields: { readonly [Field in keyof Required<RolloutRules>]: fc.Arbitrary<RolloutRules[Field]> } = {
+  file: fc.constant('rollouts/x.yaml'),
+  files: fc.constant({}),
+  suspended: fc.nat(5).map((one) => one === 0),
+  scheduled: fc.boolean(),
+  before: fc.oneof(
+    fc.constant([]),
+    fc.tuple(wave('dev')),
+    fc.tuple(wave('staging')),
+    fc.tuple(wave('dev'), wave('staging')),
+  ),
+  beside: names,
+  maxFailures: fc.integer({ min: 1, max: 3 }),
+  concurrency: fc.constantFrom(undefined, 1, 2),
+  approval: fc.boolean(),
+  unclear: fc.oneof({ weight: 4, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: names }),
+  approved: words,
+  skip: fc.subarray(['r1 a', 'r1 b', 'r2 a', 'r2 z']),
+};
+
+/** No cluster stands twice, as where they come from files. */
+function once(rollout: RolloutRules): RolloutRules {
+  const taken = new Set<string>();
+  const rest = (all: readonly string[]): string[] =>
+    all.filter((name) => !taken.has(name) && taken.add(name).has(name));
+  const before = rollout.before.map((one) => ({ ...one, clusters: rest(one.clusters) }));
+  return { ...rollout, before, beside: rest(rollout.beside), unclear: before.length > 0 ? rest(rollout.unclear) : [] };
+}
+const rollout = fc.record(rolloutFields).map(written);
+type Drawn = Omit<RolloutRules, 'concurrency'> & { readonly concurrency?: number | undefined };
+function written({ concurrency, ...rest }: Drawn): RolloutRules {
+  return once(concurrency === undefined ? rest : { ...rest, concurrency });
+}
+
 const base = acceptedRules(aCluster({ policy: aPolicy() }), aFleet);
 type Complete = Required<AcceptedRules>;
 const fields: { readonly [Field in keyof Complete]: fc.Arbitrary<Complete[Field]> } = {
@@ -182,7 +266,7 @@ const fields: { readonly [Field in keyof Complete]: fc.Arbitrary<Complete[Field]
   uncordonHalfChanged: fc.boolean(),
   boot: fc.constantFrom('', 'this', 'that'),
   uid: fc.constantFrom('here', 'elsewhere'),
-  rollouts: fc.constant({}),
+  rollouts: fc.dictionary(fc.constantFrom('monthly', 'urgent'), rollout),
   signers: fc.dictionary(fc.constantFrom('signers/a.asc', 'signers/b.asc'), fc.constantFrom('one', 'two')),
   stops: fc.dictionary(
     fc.constantFrom('FREEZE', 'requests/pause.yaml'),
@@ -205,8 +289,8 @@ it('calls nothing tighter that allows something new', () => {
   const seen = { tighter: 0, looser: 0, careful: 0 };
   fc.assert(
     fc.property(pairs, ({ before, after }) => {
-      const had = allowed(before);
-      const fresh = [...allowed(after)].filter((probe) => !had.has(probe));
+      const had = allowed(before, true);
+      const fresh = [...allowed(after, false)].filter((probe) => !had.has(probe));
       const said = loosens(before, after);
       if (fresh.length > 0) {
         seen.looser++;
@@ -219,6 +303,39 @@ it('calls nothing tighter that allows something new', () => {
   // The account must not be blind, nor every change be called looser.
   expect(seen.looser).toBeGreaterThan(300);
   expect(seen.tighter).toBeGreaterThan(300);
+});
+
+/** One rollout of which a few fields are others, or that is gone. */
+const rolloutPairs = fc
+  .tuple(rollout, rollout, fc.subarray(Object.keys(rolloutFields), { maxLength: 3 }), fc.nat(20))
+  .map(([before, other, changed, gone]) => {
+    const wanted = Object.entries(other).filter(([name]) => changed.includes(name));
+    const after = written({ ...before, ...Object.fromEntries(wanted) });
+    return { before: { monthly: before }, after: gone === 0 ? {} : { monthly: after } };
+  });
+
+it('calls no rollout tighter that lets a cluster begin where it would have waited', () => {
+  const seen = { tighter: 0, looser: 0, careful: 0 };
+  if (!base) throw new Error('the policy is valid');
+  fc.assert(
+    fc.property(rolloutPairs, (pair) => {
+      const [before, after] = [pair.before, pair.after].map((rollouts) => ({ ...base, rollouts }));
+      if (!before || !after) return;
+      const had = new Set<string>();
+      addRollouts(before, true, (ok, probe) => void (ok && had.add(probe)));
+      const fresh: string[] = [];
+      addRollouts(after, false, (ok, probe) => void (ok && !had.has(probe) && fresh.push(probe)));
+      const said = loosens(before, after);
+      if (fresh.length > 0) {
+        seen.looser++;
+        expect(said, `newly allowed: ${fresh.slice(0, 3).join('; ')}`).not.toEqual([]);
+      } else if (said.length === 0) seen.tighter++;
+      else seen.careful++;
+    }),
+    { numRuns: 5_000 },
+  );
+  expect(seen.looser).toBeGreaterThan(500);
+  expect(seen.tighter).toBeGreaterThan(500);
 });
 
 it('knows every rule that there is', () => {
