@@ -175,6 +175,8 @@ function told(
 ): LedgerDocument {
   const records = Object.values(run.nodes);
   if (records.every((record) => isEnd(record.phase))) return kind.finish(ledger, run);
+  // A node that waits for another try must find out that a person has ended the run.
+  if (run.reason === 'Aborted') return ledger;
   const works = records.some((record) => isUnderWay(record.phase));
   const waits = records.map((record) => holds.get(record.node)).find((hold) => hold !== undefined);
   const word = !works && waits ? waits : { reason: 'Working' as const, message: kind.word };

@@ -68,6 +68,7 @@ export function applyCommand(ledger: LedgerDocument, request: Request, input: Pl
     case 'reset': {
       if (runEnded(run.state))
         return refuse(`run ${run.id} has ended (${run.state}); commit a request with action patch instead`);
+      if (run.reason === 'Aborted') return refuse(`run ${run.id} is being aborted; it starts no node`);
       const chosen = choose(run, request, input, (record) => isEnd(record.phase));
       if (chosen.length === 0) return refuse(`no finished node of run ${run.id} matches`);
       return answer(again(run, chosen, input.now), 'Completed', `patches again: ${chosen.join(', ')}`);

@@ -1,7 +1,8 @@
 // What is remembered of a node across runs, updated at the moments that matter.
-import type { NodeHistory, NodeRecord, RunRecord } from '../model/ledger.ts';
+import type { NodeHistory, NodeRecord, PendingUpdates, RunRecord } from '../model/ledger.ts';
 import type { Reason } from '../model/reason.ts';
-import { meaningOf } from '../model/patch-result.ts';
+import { meaningOf, type PatchResult } from '../model/patch-result.ts';
+import { installs } from './records.ts';
 
 /** Reasons for leaving a node out that people must still see when the run is over: the node did not get what the run was for. */
 const staysTrue: readonly Reason[] = [
@@ -60,11 +61,11 @@ export function remember(
       const version = [after.patch?.os ?? after.download?.os, after.patch?.osVersion ?? after.download?.osVersion]
         .filter(Boolean)
         .join(' ');
-      // What stays on purpose is pending all the same: the next scan would count it again.
-      const left = (after.patch?.left ?? 0) + (after.patch?.keptCount ?? 0);
+      const reboot = after.reason === 'RebootPending';
       return {
         ...next,
-        lastPatched: now,
+        // A reboot installs nothing.
+        lastPatched: installs(run) ? now : next.lastPatched,
         lastChecked: now,
         patchedVersion: [version, after.kernelAfter && `kernel ${after.kernelAfter}`].filter(Boolean).join(', '),
         lastRun: run.hash,
@@ -74,12 +75,9 @@ export function remember(
         durations:
           after.startedAt === undefined ? next.durations : [...next.durations, now - after.startedAt].slice(-5),
         outside: undefined,
-        pending: {
-          count: left,
-          since: left === 0 ? undefined : (next.pending?.since ?? now),
-          at: now,
-          reboot: after.reason === 'RebootPending',
-        },
+        pending: after.patch
+          ? leftBy(after.patch, next.pending, reboot, now)
+          : next.pending && { ...next.pending, reboot },
       };
     }
     case 'Skipped':
@@ -119,6 +117,17 @@ export function remember(
     case 'Uncordoning':
       return next === base ? undefined : next;
   }
+}
+
+/** What is pending after a patch. What stays on purpose is pending all the same: the next scan would count it again. */
+function leftBy(
+  { left, keptCount = 0 }: PatchResult,
+  before: PendingUpdates | undefined,
+  reboot: boolean,
+  now: number,
+): PendingUpdates {
+  const count = left + keptCount;
+  return { count, since: count === 0 ? undefined : (before?.since ?? now), at: now, reboot };
 }
 
 /** One more reboot was asked for. */

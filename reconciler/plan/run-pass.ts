@@ -26,7 +26,7 @@ import { allPaused, pausedBy } from './pause.ts';
 import { RunDraft } from './run-draft.ts';
 import { closeRequests, endOf, othersWait, withReason } from './runs.ts';
 import { scanningNodes } from './scan.ts';
-import { byTurn, selectedNodes } from './select.ts';
+import { byTurn, exclusion, selectedNodes } from './select.ts';
 import { advance } from './steps.ts';
 
 /** How long a run stays open for nodes that others work on, after it has done all others. */
@@ -106,10 +106,23 @@ class RunPass {
       }
     }
     if (this.draft.run.reason === 'Aborted') return;
-    for (const node of selectedNodes(this.draft.run, this.input.observed.nodes)) {
+    const selected = selectedNodes(this.draft.run, this.input.observed.nodes);
+    this.letGo(new Set(selected.map((node) => node.uid)));
+    for (const node of selected) {
       const known = this.draft.run.nodes[node.name];
       if (known?.uid === node.uid) continue;
       this.draft.set(newRecord(node, this.draft.run.spec.policy.rollout.topologyKey, now));
+    }
+  }
+
+  /** A node that waits and is not meant any more would wait for ever, and everybody with it. */
+  private letGo(selected: ReadonlySet<string>): void {
+    const { policy } = this.draft.run.spec;
+    for (const record of Object.values(this.draft.run.nodes)) {
+      const node = this.byName.get(record.node);
+      if (record.phase !== 'Pending' || node === undefined || selected.has(node.uid)) continue;
+      const why = exclusion(node, policy.nodes) ?? 'what the run was asked for does not select the node any more';
+      this.draft.set(atEnd(record, 'Skipped', this.input.now, 'Excluded', why));
     }
   }
 
@@ -169,12 +182,13 @@ class RunPass {
     const forgiven = Math.min(this.draft.run.forgiven, failures(this.draft.run));
     if (forgiven !== this.draft.run.forgiven) this.draft.run = { ...this.draft.run, forgiven };
     this.draft.run = withLocks(this.draft.run);
+    if (this.draft.run.reason === 'Aborted') return this.leaveRest();
     const { run } = this.draft;
     const pending = Object.values(run.nodes).filter((record) => record.phase === 'Pending');
     const failed = failures(run) - run.forgiven;
     const { maxFailures } = run.spec.policy.rollout;
     if (this.lost) this.draft.pause('NotRejoined', `${this.lost.node}: ${this.lost.message}; the run stops`);
-    else if (run.state === 'Running' && failed >= maxFailures && pending.length > 0 && run.reason !== 'Aborted') {
+    else if (run.state === 'Running' && failed >= maxFailures && pending.length > 0) {
       this.draft.pause(
         'Paused',
         `${failed} of at most ${maxFailures} nodes failed (rollout.maxFailures): ${failedNames(run)}`,
@@ -220,6 +234,13 @@ class RunPass {
       this.draft.set({ ...enter(record, 'Preflight', now, 'is being checked'), startedAt: now, endedAt: undefined });
       this.again = true;
     }
+  }
+
+  /** Nobody starts any more in a run that a person has ended, also not a node whose drain would be tried again. */
+  private leaveRest(): void {
+    const { run } = this.draft;
+    for (const record of Object.values(run.nodes))
+      if (record.phase === 'Pending') this.draft.set(atEnd(record, 'Skipped', this.input.now, 'Aborted', run.message));
   }
 
   /** Nodes that cannot start do not keep a run open for ever; a run whose nodes have all ended ends. */

@@ -142,7 +142,7 @@ export function endOf(run: RunRecord, now: number): RunRecord {
   if (records.length === 0)
     return { ...end('NothingToDo', 'NoMatchingNodes'), message: 'the policy and the request select no node' };
   if (run.reason === 'Aborted') return end('Aborted', 'Aborted');
-  if (failed > 0 || count('Skipped', 'DrainTimeout', 'ForeignMaintenance', 'GateBlocked', 'NodePaused') > 0)
+  if (failed > 0 || count('Skipped', 'DrainTimeout', 'ForeignMaintenance', 'GateBlocked', 'NodePaused', 'NotReady') > 0)
     return end('Failed', 'RunFailed');
   if (patched === 0 && notDone === 0) return end('NothingToDo', 'NothingToDo');
   return end('Succeeded', 'Completed');

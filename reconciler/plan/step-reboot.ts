@@ -1,6 +1,7 @@
 // The reboot: asked for once, proven by a new boot id, and limited in number and time.
 import type { Action } from '../model/action.ts';
 import type { NodeHistory, NodeRecord } from '../model/ledger.ts';
+import { jobName } from '../model/digest.ts';
 import { meaningOf } from '../model/patch-result.ts';
 import { spellDuration } from '../model/duration.ts';
 import { atEnd, enter, waiting } from './records.ts';
@@ -27,18 +28,25 @@ export function afterPatch(context: StepContext, required: boolean, why: readonl
 /** The last moment at which nothing irrevocable has happened: a freeze stops here, and so does the limit of reboots a day. */
 export function rebootPending(context: StepContext): StepResult {
   const { record, node, now, run, history } = context;
-  const patchedBoot = record.patch?.bootId ?? '';
-  if (patchedBoot !== '' && node.bootId !== '' && node.bootId !== patchedBoot) {
-    // Somebody rebooted it after the patch: the reboot that was owed has happened.
+  // The boot that the reboot was asked for in, else that of the patch, else (nothing was installed) that of the look at the node.
+  const owedBy = record.bootIdBefore || (record.patch ?? record.download)?.bootId || '';
+  if (owedBy !== '' && node.bootId !== '' && node.bootId !== owedBy) {
+    // Somebody rebooted it since then: the reboot that was owed has happened.
     const done: NodeRecord = {
       ...record,
-      bootIdBefore: patchedBoot,
+      bootIdBefore: owedBy,
       heartbeatBefore: '',
       rebootAt: now,
       backSince: undefined,
     };
     return {
-      record: enter(done, 'Rejoining', now, 'was rebooted by somebody else after the patch', 'Stabilising'),
+      record: enter(
+        done,
+        'Rejoining',
+        now,
+        record.patch ? 'was rebooted by somebody else after the patch' : 'was rebooted since it was looked at',
+        'Stabilising',
+      ),
       actions: [],
     };
   }
@@ -126,6 +134,13 @@ export function rebooting(context: StepContext): StepResult {
       stopRun: true,
     };
   }
+  const late = asked + settings.timing.rebootDelayMs + settings.timing.rebootHappensMs;
+  const noted = context.jobs.has(jobName('reboot', record.uid, run.id, record.attempt));
+  // No Job asks for it, or one did in vain: it is asked for (again) when the freeze is over.
+  if (context.frozen && node.ready && (!noted || now >= late)) {
+    const back = enter(record, 'RebootPending', now, context.frozen.message, 'Frozen');
+    return { record: { ...back, attempt: record.attempt + 1 }, actions: withdrawn(context) };
+  }
   const outcome = awaitJob(context, 'reboot');
   if (outcome.kind === 'result') {
     const { severity, reason } = meaningOf(outcome.result.code);
@@ -141,7 +156,6 @@ export function rebooting(context: StepContext): StepResult {
   if (outcome.kind === 'lost' && outcome.reason === 'JobNotStarting' && node.ready) {
     return { record: atEnd(record, 'Quarantined', now, 'JobNotStarting', outcome.message), actions: [] };
   }
-  const late = asked + settings.timing.rebootDelayMs + settings.timing.rebootHappensMs;
   if (node.ready && now >= late) {
     if (record.tries < 2 && rebootsOfDay(context.history, now) < run.spec.policy.reboot.maxPerDay) {
       const again = retry(

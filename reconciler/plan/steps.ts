@@ -1,5 +1,5 @@
 // The way of one node through a run: one small function for each phase, in the order of the way.
-import type { NodeRecord } from '../model/ledger.ts';
+import type { NodeHistory, NodeRecord } from '../model/ledger.ts';
 import { assertNever } from '../model/failure.ts';
 import { meaningOf } from '../model/patch-result.ts';
 import type { Reason } from '../model/reason.ts';
@@ -190,10 +190,17 @@ function afterHooks(context: StepContext): StepResult {
   );
 }
 
-/** Takes our cordon away and nobody else's; the end is reached only when it is really gone. */
+/** The quarantine that the node had before, unless this way through the run has proven the node. */
+function quarantineKept({ record, node, history }: StepContext): NodeHistory['quarantine'] {
+  const known = history?.uid === node.uid ? history.quarantine : undefined;
+  return record.outcome?.phase === 'Patched' ? undefined : known;
+}
+
+/** Takes our cordon away and nobody else's, and not that of a quarantine that is not over; the end is reached only when it is really gone. */
 function uncordoning(context: StepContext): StepResult {
   const { record, node, now } = context;
-  const ours = cordonIsOurs(node);
+  const kept = quarantineKept(context);
+  const ours = cordonIsOurs(node) && kept === undefined;
   const evacuations = evacuationsLeft(record, context.machines, now);
   if (ours) {
     const uncordon = { kind: 'uncordon', node: node.name, uid: node.uid } as const;
@@ -209,7 +216,7 @@ function uncordoning(context: StepContext): StepResult {
     ...record.outcome,
     message: record.outcome.message + (evacuations ? `; ${evacuations.note}` : ''),
   };
-  const free = { ...record, cordoned: false };
+  const free = { ...record, cordoned: kept !== undefined && cordonIsOurs(node) };
   if (outcome === undefined)
     return { record: atEnd(free, 'Failed', now, 'ScriptFault', 'the outcome of the node was lost'), actions: [] };
   if (outcome.phase === 'Pending') {
@@ -228,6 +235,11 @@ function uncordoning(context: StepContext): StepResult {
       actions: [],
     };
   }
-  const note = outcome.phase === 'Patched' && record.foreignCordon ? '; it stays cordoned, as it was before' : '';
+  const note =
+    kept !== undefined
+      ? `; it stays cordoned, since it was quarantined before (${kept.reason})`
+      : outcome.phase === 'Patched' && record.foreignCordon
+        ? '; it stays cordoned, as it was before'
+        : '';
   return { record: atEnd(free, outcome.phase, now, outcome.reason, outcome.message + note), actions: [] };
 }
