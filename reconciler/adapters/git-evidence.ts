@@ -70,6 +70,22 @@ const largestApproval = 256 * 1024;
 /** The local history ends before the answer is known. */
 class HistoryCut extends Error {}
 
+/** What was found out about the commits of one cache. Commits never change, so after a new one only that one is looked at. */
+interface Findings {
+  readonly parents: Map<string, readonly string[]>;
+  /** The last change of a path, as found from a commit of the config branch. */
+  readonly changes: Map<string, LastChange & { readonly from: string }>;
+  readonly merges: Map<string, { readonly brought: readonly string[]; readonly clean: boolean }>;
+}
+
+const findings = new WeakMap<Packs, Findings>();
+
+function findingsOf(packs: Packs): Findings {
+  const known = findings.get(packs) ?? { parents: new Map(), changes: new Map(), merges: new Map() };
+  findings.set(packs, known);
+  return known;
+}
+
 export function openEvidence(store: GitStore, transport: GitTransport, branch: string | undefined): EvidenceReader {
   /** What was found at a tip, so that the next question costs one look at the remote. */
   let known = { tip: '', answers: new Map<string, PathEvidence>() };
@@ -142,17 +158,18 @@ function approvalsFolder(path: string): string | undefined {
 
 function evidenceOf(packs: Packs, tip: string, path: string): PathEvidence {
   const raw = (commit: string): RawCommit => ({ commit, raw: packs.read(commit).content });
-  const { commit, age } = lastChange(packs, tip, path);
+  const { commit, age } = lastChangeOnBranch(packs, tip, path);
   const { tree, parents } = readCommit(packs, commit);
   const oid = oidAt(packs, tree, path);
   if (oid === undefined && parents.length === 0)
     throw new AdapterError('missing', 'GitPathMissing', `${path} was never on the config branch.`);
-  const merged = parents.length > 1 ? rangeOf(packs, parents) : [commit];
+  const merge = parents.length > 1 ? mergeAt(packs, commit) : undefined;
+  const merged = merge?.brought ?? [commit];
   const folder = approvalsFolder(path);
   const names = folder === undefined ? [] : filesIn(packs, readCommit(packs, tip).tree, folder);
   const approvals = names.map(({ name, text }) => {
     const file = `${folder ?? ''}/${name}`;
-    return { path: file, text, made: raw(originOf(packs, tip, file)), age: lastChange(packs, tip, file).age };
+    return { path: file, text, made: raw(originOf(packs, tip, file)), age: lastChangeOnBranch(packs, tip, file).age };
   });
   return {
     brought: raw(commit),
@@ -160,26 +177,50 @@ function evidenceOf(packs: Packs, tip: string, path: string): PathEvidence {
     oid,
     commits: merged.slice(0, mostCommits).map((each) => ({ ...raw(each), sole: soleChange(packs, each) })),
     cut: merged.length > mostCommits,
-    merge: parents.length > 1 ? { clean: isClean(packs, tree, parents) } : undefined,
+    merge: merge && { clean: merge.clean },
     approvals,
   };
 }
 
 /** Parents that are here; throws HistoryCut when one is not. */
 function parentsOf(packs: Packs, commit: string): readonly string[] {
+  const known = findingsOf(packs).parents;
+  const held = known.get(commit);
+  if (held !== undefined) return held;
   const { parents } = readCommit(packs, commit);
   if (!parents.every((parent) => packs.has(parent))) throw new HistoryCut();
+  known.set(commit, parents);
   return parents;
+}
+
+interface LastChange {
+  readonly commit: string;
+  readonly age: number;
+}
+
+/** `lastChange` from a commit of the config branch: where the walk meets the one before, that one's answer is the rest of it. */
+function lastChangeOnBranch(packs: Packs, tip: string, path: string): LastChange {
+  const { changes } = findingsOf(packs);
+  const found = lastChange(packs, tip, path, changes.get(path));
+  changes.set(path, { ...found, from: tip });
+  return found;
 }
 
 /**
  * Along first parents: the newest commit that has another value at the path than its first parent, or that is a merge which keeps the value of its first parent although the
  * other side has changed it: which parent is the first is up to whoever merges, and what is old must not come back as if it had never gone.
  */
-function lastChange(packs: Packs, tip: string, path: string): { readonly commit: string; readonly age: number } {
+function lastChange(
+  packs: Packs,
+  tip: string,
+  path: string,
+  before?: LastChange & { readonly from: string },
+): LastChange {
   let commit = tip;
   const value = oidAt(packs, readCommit(packs, tip).tree, path);
   for (let age = 0; ; age++) {
+    // Every commit passed so far has the value of the tip.
+    if (commit === before?.from) return { commit: before.commit, age: age + before.age };
     const [first, ...others] = parentsOf(packs, commit);
     if (first === undefined) return { commit, age };
     const at = (oid: string): string | undefined => oidAt(packs, readCommit(packs, oid).tree, path);
@@ -198,7 +239,7 @@ function lastChange(packs: Packs, tip: string, path: string): { readonly commit:
 function originOf(packs: Packs, tip: string, path: string): string {
   let from = tip;
   for (;;) {
-    const { commit } = lastChange(packs, from, path);
+    const { commit } = from === tip ? lastChangeOnBranch(packs, tip, path) : lastChange(packs, from, path);
     const [first, second, ...more] = parentsOf(packs, commit);
     if (first === undefined || second === undefined || more.length > 0) return commit;
     const base = mergeBase(packs, first, second);
@@ -220,6 +261,17 @@ function ancestors(packs: Packs, from: readonly string[]): Set<string> {
       queue.push(parent);
     }
   return seen;
+}
+
+/** What a merge brought, and whether it added nothing of its own. */
+function mergeAt(packs: Packs, commit: string): { readonly brought: readonly string[]; readonly clean: boolean } {
+  const { merges } = findingsOf(packs);
+  const held = merges.get(commit);
+  if (held !== undefined) return held;
+  const { tree, parents } = readCommit(packs, commit);
+  const found = { brought: rangeOf(packs, parents), clean: isClean(packs, tree, parents) };
+  merges.set(commit, found);
+  return found;
 }
 
 /** The commits that a merge brought: reached from its other parents and not from its first. */

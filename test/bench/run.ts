@@ -1,6 +1,7 @@
 // `npm run bench`: what things cost, each with native git or the bare minimum beside it.
 import Table from 'cli-table3';
 import { benchGit, type GitBenchmark } from './git.ts';
+import { benchHistory } from './history.ts';
 import { benchPlanning } from './plan.ts';
 
 function print(title: string, lines: readonly GitBenchmark[]): void {
@@ -14,6 +15,7 @@ function print(title: string, lines: readonly GitBenchmark[]): void {
   process.stdout.write(`${table.toString()}\n`);
 }
 
-process.stdout.write('Measures planning and Git; takes about a minute.\n');
+process.stdout.write('Measures planning and Git; takes a few minutes.\n');
 print('planning', await benchPlanning());
 print('Git', await benchGit());
+print('a long history', await benchHistory());

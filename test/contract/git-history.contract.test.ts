@@ -83,3 +83,48 @@ describe('the tip must descend from the commit accepted last', () => {
     expect(await adapter(shallow).sync({ after: first })).toMatchObject({ kind: 'unknown', after: first });
   });
 });
+
+describe('who brought a file', () => {
+  /** A merge of two commits with the tree that is said, as the new tip of main. */
+  async function merge(repository: string, second: string, tree: string): Promise<void> {
+    const first = await git(repository, 'rev-parse', 'main');
+    const made = await git(repository, 'commit-tree', tree, '-p', first, '-p', second, '-m', 'merge');
+    await git(repository, 'update-ref', 'refs/heads/main', made);
+  }
+
+  it('is said after each new commit as by somebody who reads the whole history anew', async () => {
+    const remote = await server();
+    const { repository } = remote;
+    const [one, two, approval] = ['clusters/c/policy.yaml', 'b.yaml', 'clusters/c/approvals/a.yaml'] as const;
+    const main = (): Promise<string> => git(repository, 'rev-parse', 'main');
+    const steps: (() => unknown)[] = [
+      () => commitFiles(repository, 'main', { [one]: '1', [two]: '1', [approval]: '1' }),
+      () => commitFiles(repository, 'main', { [two]: '2' }),
+      async () => {
+        // A branch that was begun before main went on.
+        const side = commitFiles(repository, 'side', { [one]: '2', [approval]: '2' }, { onto: await main() });
+        commitFiles(repository, 'main', { [two]: '3' });
+        await merge(repository, side, await git(repository, 'merge-tree', '--write-tree', 'main', side));
+      },
+      () => commitFiles(repository, 'main', { [two]: '4' }),
+      async () => {
+        // The merge keeps its first parent's files although the other side has changed one.
+        const side = commitFiles(repository, 'other', { [one]: '9' }, { onto: await main() });
+        await merge(repository, side, await git(repository, 'rev-parse', 'main^{tree}'));
+      },
+      () => commitFiles(repository, 'main', { [two]: '5' }),
+      () => commitFiles(repository, 'main', { [one]: '1', [approval]: undefined }),
+      () => commitFiles(repository, 'main', { [two]: '6' }),
+    ];
+    const watching = adapter(remote);
+    const ages: number[] = [];
+    for (const step of steps) {
+      await step();
+      const fresh = adapter(remote);
+      for (const path of [one, two]) expect(await watching.evidence(path)).toEqual(await fresh.evidence(path));
+      await fresh.close();
+      ages.push((await watching.evidence(one)).age);
+    }
+    expect(ages).toEqual([0, 1, 0, 1, 0, 1, 0, 1]);
+  });
+});

@@ -87,6 +87,7 @@ function repositoryOf({ gitea, project }: GiteaWorld): GitServer {
     repository: gitea.repository(project),
     folder,
     seen: [],
+    sent: 0,
     fault: undefined,
     allowed: undefined,
     down: nothing,

@@ -39,6 +39,8 @@ export interface GitServer {
   /** A folder of this server alone, gone after `stop`. */
   readonly folder: string;
   readonly seen: SeenRequest[];
+  /** Bytes of answers by Git so far. */
+  sent: number;
   /** Decides for every request; undefined lets it through. */
   fault: ((request: SeenRequest) => Fault | undefined) | undefined;
   /** `Authorization` values that are let in; undefined lets everybody in. */
@@ -146,7 +148,7 @@ async function backend(
   folder: string,
   url: URL,
   fault: Fault | undefined,
-): Promise<void> {
+): Promise<number> {
   const child = spawn('git', ['http-backend'], { env: environmentOf(request, folder, url) });
   child.stdin.on('error', () => undefined);
   request.pipe(child.stdin);
@@ -179,6 +181,7 @@ async function backend(
   if (fault?.cutAfter !== undefined) await delay(20);
   if (fault?.loseAnswer === true || fault?.cutAfter !== undefined) request.socket.destroy();
   else response.end();
+  return sent;
 }
 
 /** Starts a server with one bare repository, empty, whose HEAD names `main`. */
@@ -207,7 +210,7 @@ export async function startGitServer(): Promise<GitServer> {
       return;
     }
     await fault?.before?.();
-    await backend(request, response, folder, url, fault);
+    server.sent += await backend(request, response, folder, url, fault);
   }
 
   let listener: http.Server | undefined;
@@ -235,6 +238,7 @@ export async function startGitServer(): Promise<GitServer> {
     repository,
     folder,
     seen: [],
+    sent: 0,
     fault: undefined,
     allowed: undefined,
     down,
