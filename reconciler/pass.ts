@@ -71,6 +71,8 @@ export class ClusterLoop {
   private loading: Promise<void> | undefined;
   private answers: Answers = noAnswers;
   private uid: string | undefined;
+  /** The term of the Lease in which the ledger was read. */
+  private term: number | undefined;
 
   constructor(seat: Seat, settings: PlanSettings, log: Log) {
     this.name = seat.name;
@@ -172,11 +174,18 @@ export class ClusterLoop {
       const wakeAt = Math.min(preview.plan.wakeAt, now + standbyMs);
       return { ...preview, plan: { ...preview.plan, actions: [], holds: [hold, ...preview.plan.holds], wakeAt } };
     }
+    const { lease } = this.seat;
+    const term = lease.term?.();
+    // Between two passes the Lease may have been lost and won again, and somebody else may have acted.
+    if (term !== this.term) this.forget();
+    this.term = term;
     await this.load();
     const input = await this.input(source, now);
     const plan = planCluster(input);
     if (plan.ledger !== this.document && !isStrange(plan)) await this.save(this.document, plan.ledger);
-    const outcomes = await execute(plan.actions, this.seat.cluster, this.seat.lease);
+    const outcomes = await execute(plan.actions, this.seat.cluster, {
+      held: () => lease.held() && lease.term?.() === term,
+    });
     this.answers = rememberAnswers(this.answers, outcomes, now);
     this.tell(outcomes);
     const waits = outcomes.map((outcome) => now + wakeAfter(outcome));

@@ -218,6 +218,8 @@ export interface Lease {
   held(): boolean;
   /** Who holds it, for status. */
   holder(): string | undefined;
+  /** How often it was won: while this has not changed and it is held, nobody else has held it in between. */
+  term?(): number;
   /** Gives it back, so that the next one need not wait. */
   release(): Promise<void>;
   /** While it is held: another Oakum that waits for it and was heard of within three renewals. */

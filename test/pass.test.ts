@@ -16,15 +16,24 @@ const start = Date.UTC(2026, 5, 1, 12);
 function world() {
   const cluster = new TinyCluster(() => start);
   cluster.addNode('worker-1');
-  const state: { held: boolean; fault: AdapterErrorKind | undefined; document: LedgerDocument | undefined } = {
+  const state: {
+    held: boolean;
+    term: number;
+    fault: AdapterErrorKind | undefined;
+    document: LedgerDocument | undefined;
+    onAct: () => void;
+  } = {
     held: true,
+    term: 1,
     fault: undefined,
     document: undefined,
+    onAct: () => undefined,
   };
   const port: Cluster = {
     identity: async () => 'cluster-uid',
     observe: (interest) => cluster.observe(interest),
     act: async (action) => {
+      state.onAct();
       if (state.fault !== undefined) throw new AdapterError(state.fault, 'test', 'the test says no');
       return cluster.act(action);
     },
@@ -43,7 +52,12 @@ function world() {
     load: async () => state.document,
     save: async (_: LedgerDocument | undefined, after: LedgerDocument) => void (state.document = after),
   };
-  const lease = { held: () => state.held, holder: () => 'another', release: async () => undefined };
+  const lease = {
+    held: () => state.held,
+    term: () => state.term,
+    holder: () => 'another',
+    release: async () => undefined,
+  };
   const loop = new ClusterLoop({ name: desired.name, cluster: port, ledger, lease }, someSettings(), silent);
   const pass = (hold?: Hold) => loop.pass(hold ? { ...source, hold } : source, start);
   return { state, loop, pass };
@@ -73,6 +87,29 @@ describe('the next pass comes soon', () => {
     expect(outcomes.map((outcome) => outcome.kind)).toContain('error');
     expect(plan.wakeAt - start).toBeLessThanOrEqual(mostMs);
     expect(plan.wakeAt).toBeGreaterThan(start);
+  });
+});
+
+describe('a Lease that was lost and won again, unnoticed', () => {
+  it('between two passes: the ledger is read anew, since somebody else may have acted', async () => {
+    const { state, loop, pass } = world();
+    await pass();
+    if (state.document) state.document = { ...state.document, startedAt: 42 };
+    await pass();
+    expect(loop.ledger()?.startedAt).toBe(start);
+    if (state.document) state.document = { ...state.document, startedAt: 42 };
+    state.term = 2;
+    await pass();
+    expect(loop.ledger()?.startedAt).toBe(42);
+  });
+
+  it('in the middle of a pass: nothing more of it is sent', async () => {
+    const { state, pass } = world();
+    await pass();
+    state.onAct = () => void state.term++;
+    const { outcomes } = await pass();
+    expect(outcomes.length).toBeGreaterThan(1);
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['result', ...outcomes.slice(1).map(() => 'notSent')]);
   });
 });
 

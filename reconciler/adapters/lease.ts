@@ -83,6 +83,8 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
   /** When the renewal that was answered last was sent; undefined: not ours. */
   let renewedAt: number | undefined;
   let current: KubeObject | undefined;
+  /** How often it became ours, also when nobody had noticed that it was not. */
+  let term = 0;
   let observed: { readonly record: string; readonly at: number } | undefined;
   let holder: string | undefined;
   let told = false;
@@ -155,6 +157,7 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
   /** False when somebody else wrote in between. */
   const write = async (): Promise<boolean> => {
     const began = elapsed();
+    const kept = held();
     const before = current;
     const spec = specFor(before === undefined ? undefined : (before['spec'] as LeaseSpec | undefined), clock.now());
     const lease =
@@ -172,6 +175,7 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
     if (lease === undefined) return false;
     note(lease);
     // From the beginning of the request: it may have taken long, and the others count from when it was carried out.
+    if (!kept) term++;
     renewedAt = began;
     return true;
   };
@@ -259,6 +263,7 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
   return {
     held: () => !stop.signal.aborted && held(),
     holder: () => holder,
+    term: () => term,
     release: async () => {
       stop.abort();
       await running;

@@ -11,7 +11,7 @@ import { unagreedFiles } from './approved-commit.ts';
 import { unagreedRewrite } from './rewritten.ts';
 import type { PlanInput } from './input.ts';
 import type { NodeView } from '../model/observed.ts';
-import { isBeside } from './records.ts';
+import { isBootRun, isMaintenance } from './records.ts';
 import { withReason } from './runs.ts';
 import { selectedNodes } from './select.ts';
 import { addRun, ended, runDigest } from './triggers.ts';
@@ -62,7 +62,7 @@ const nobody: PlanInput['observed'] = {
 export function judgeRuns(ledger: LedgerDocument, input: PlanInput): LedgerDocument {
   let next = ledger;
   for (const run of Object.values(ledger.runs)) {
-    if (!waitsForStart(run) || isBeside(run)) continue;
+    if (!waitsForStart(run) || isBootRun(run)) continue;
     const judged = judgeRun(run, next, input);
     if (judged !== run) next = addRun(next, judged);
   }
@@ -77,7 +77,10 @@ function judgeRun(run: RunRecord, ledger: LedgerDocument, input: PlanInput): Run
   const { now } = input;
   const gone = outOfSchedule(run, input);
   if (gone) return ended(run, now, 'Superseded', 'Superseded', 'the schedule does not have this time any more');
-  if (!needsReview(ledger, input)) return run.state === 'AwaitingApproval' ? released(run, now) : run;
+  if (!needsReview(ledger, input)) {
+    const current = isMaintenance(run) ? byPolicyNow(run, input) : run;
+    return run.state === 'AwaitingApproval' ? released(current, now) : current;
+  }
   // Consent is asked for when the clusters before have ended: people are to see how they fared, and what is pending then.
   if (waveHold(run, ledger, input)?.ready === false) return run;
   const verdict = verdictOn(run, ledger, input);
@@ -96,7 +99,8 @@ function judgeRun(run: RunRecord, ledger: LedgerDocument, input: PlanInput): Run
   }
   const { approval: _void, ...bare } = run;
   const { reason, message } = verdict.hold;
-  const current = proposedAnew(bare, ledger, input);
+  // Only a run that Oakum proposes is proposed anew; a request says by itself what it wants.
+  const current = isMaintenance(run) ? bare : proposedAnew(bare, ledger, input);
   if (run.state !== 'AwaitingApproval' || run.approval !== undefined)
     return { ...current, state: 'AwaitingApproval', reason, message, since: now };
   const told = withReason(current, reason, message, now);
@@ -146,6 +150,14 @@ function verdictOn(run: RunRecord, ledger: LedgerDocument, input: PlanInput): Ve
     kind: 'held',
     hold: { reason: proposed ? 'ApprovalOutdated' : 'AwaitingApproval', message: what, until: undefined },
   };
+}
+
+/** Nobody has reviewed how maintenance by hand is done: until its first node is taken out, the newest policy says it. */
+function byPolicyNow(run: RunRecord, { desired }: PlanInput): RunRecord {
+  const policy = desired?.policy;
+  if (!policy || canonical(policy) === canonical(run.spec.policy)) return run;
+  const spec = { ...run.spec, policy };
+  return { ...run, spec, digest: runDigest(run.action, spec) };
 }
 
 /** What is proposed follows the policy until it is approved, and its ceiling grows with the cluster. */

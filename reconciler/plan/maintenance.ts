@@ -55,14 +55,22 @@ function visit(
       actions: [],
     };
   }
+  const left = record.phase === 'Pending' ? exclusion(node, run.spec.policy.nodes) : undefined;
+  if (left !== undefined) return { record: atEnd(record, 'Skipped', now, 'Excluded', left), actions: [] };
   if (back) return { record: over(record, node, now, 'Skipped', back), actions: [] };
   if (record.phase !== 'Pending') return onTheWay(ledger, run, record, node, input);
   if (record.notBefore !== undefined && record.notBefore > now)
     return { record, actions: [], hold: { ...record, until: record.notBefore } };
-  const wait = holds[0] ?? gateHold({ ...input, ledger }, run) ?? seatHold(ledger, run, record, node, input);
+  const wait =
+    holds[0] ?? unapproved(run) ?? gateHold({ ...input, ledger }, run) ?? seatHold(ledger, run, record, node, input);
   if (wait) return { record, actions: [], hold: wait };
   const started = { ...enter(record, 'Cordoning', now, 'is taken out for maintenance'), startedAt: now };
   return { record: started, actions: [] };
+}
+
+/** An approval that was there when the run was made may be gone before its first node. */
+function unapproved({ state, reason, message }: RunRecord): Hold | undefined {
+  return state === 'AwaitingApproval' ? { reason, message, until: undefined } : undefined;
 }
 
 /** Why the nodes of the run come back; undefined while they are held out. */
@@ -121,7 +129,8 @@ function seatHold(
 function finish(ledger: LedgerDocument, run: RunRecord, now: number): LedgerDocument {
   const records = Object.values(run.nodes);
   const had = (...reasons: Reason[]): number => records.filter((record) => reasons.includes(record.reason)).length;
-  const notDone = records.filter((record) => record.phase === 'Failed').length + had('DrainTimeout', 'Expired');
+  const notDone =
+    records.filter((record) => record.phase === 'Failed').length + had('DrainTimeout', 'Expired', 'Excluded');
   const held = had('MaintenanceOver', 'SkippedByPerson');
   const message = `${held} held out and given back${notDone > 0 ? `, ${notDone} not taken out` : ''}`;
   const end = (state: RunState, reason: Reason): RunRecord => ({

@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Request } from '../../reconciler/model/desired.ts';
 import type { RunRecord } from '../../reconciler/model/ledger.ts';
-import { cordonAnnotation, phaseLabel } from '../../reconciler/model/names.ts';
+import { cordonAnnotation, patchLabel, phaseLabel } from '../../reconciler/model/names.ts';
 import { aCluster, aPolicy, aRequest } from '../support/policies.ts';
+import { review, Reviewed } from '../support/reviewed.ts';
 import { Killed, TinyWorld } from '../support/tiny-world.ts';
 
 const minute = 60_000;
@@ -185,6 +186,51 @@ describe('a maintenance', () => {
     made.change({ requests: [disk(), disk({ name: 'both', nodes: ['control-1', 'control-2'] })] });
     await made.run(hour);
     expect(held(made)).toEqual(['control-1']);
+  });
+
+  it('is judged again before its first node: an approval that was taken back holds it, and a new one lets it go', async () => {
+    const file = 'clusters/prod/requests/disk.yaml';
+    const policy = aPolicy({ approval: { mode: 'review', approvers: ['@alice'] } });
+    const made = world([], policy);
+    const forge = new Reviewed(made);
+    await made.run(minute);
+    forge.merge({ requests: [disk()], frozen: 'fleet' }, [file], { reviews: [review('alice')] });
+    await made.run(minute);
+    expect(made.theRun()).toMatchObject({ state: 'Scheduled', approval: { by: [{ name: 'alice' }] } });
+    forge.amend(file, { reviews: [] });
+    made.desired = { ...made.desired, frozen: undefined };
+    await made.run(hour);
+    expect(held(made)).toEqual([]);
+    expect(made.theRun()).toMatchObject({ state: 'AwaitingApproval', reason: 'MergedWithoutApproval' });
+    forge.amend(file, { reviews: [review('alice', { commit: 'head-1', at: start })] });
+    await made.run(hour);
+    expect(held(made)).toEqual(['worker-1']);
+  });
+
+  it('goes by the newest policy until its first node is taken out', async () => {
+    const of = (value: number): ReturnType<typeof aPolicy> =>
+      aPolicy({ rollout: { concurrency: { kind: 'count', value } } });
+    const made = world([disk({ nodes: ['worker-1', 'worker-2'] })], of(2));
+    made.change({ frozen: 'fleet' });
+    await made.run(minute);
+    made.change({ frozen: undefined, policy: of(1) });
+    await made.run(hour);
+    expect(held(made)).toEqual(['worker-1']);
+    made.change({ policy: of(2) });
+    await made.run(hour);
+    expect(held(made)).toEqual(['worker-1']);
+  });
+
+  it('leaves a node alone that is excluded before its turn, and says that it was not taken out', async () => {
+    const made = world([disk()]);
+    made.change({ frozen: 'fleet' });
+    await made.run(minute);
+    const { labels } = made.cluster.machine('worker-1').view;
+    made.cluster.change('worker-1', { labels: { ...labels, [patchLabel]: 'disabled' } });
+    made.change({ frozen: undefined });
+    await made.run(hour);
+    expect(made.ends()).toEqual(['worker-1: Skipped/Excluded']);
+    expect(made.theRun()).toMatchObject({ state: 'Failed', message: '0 held out and given back, 1 not taken out' });
   });
 
   it('comes to the same end wherever the controller is killed', async () => {
