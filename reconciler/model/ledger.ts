@@ -109,6 +109,11 @@ export function runEnded(state: RunState): boolean {
   return !['Proposed', 'AwaitingApproval', 'Scheduled', 'Running', 'Paused'].includes(state);
 }
 
+/** The run installs packages; a reboot on request, or a policy for nodes that another tool patches, only reboots. */
+export function installs(run: RunRecord): boolean {
+  return run.action === 'patch' && run.spec.policy.strategy !== 'RebootOnly';
+}
+
 export type Trigger =
   | { readonly kind: 'schedule'; readonly at: number }
   | { readonly kind: 'request'; readonly name: string }

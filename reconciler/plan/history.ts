@@ -2,7 +2,7 @@
 import type { NodeHistory, NodeRecord, PendingUpdates, RunRecord } from '../model/ledger.ts';
 import type { Reason } from '../model/reason.ts';
 import { meaningOf, type PatchResult } from '../model/patch-result.ts';
-import { installs } from './records.ts';
+import { installs } from '../model/ledger.ts';
 
 /** Reasons for leaving a node out that people must still see when the run is over: the node did not get what the run was for. */
 const staysTrue: readonly Reason[] = [

@@ -149,8 +149,3 @@ export function failures(run: RunRecord): number {
 export function underWay(run: RunRecord): NodeRecord[] {
   return Object.values(run.nodes).filter((record) => isUnderWay(record.phase));
 }
-
-/** The run installs packages; a reboot on request, or a policy for nodes that another tool patches, only reboots. */
-export function installs(run: RunRecord): boolean {
-  return run.action === 'patch' && run.spec.policy.strategy !== 'RebootOnly';
-}

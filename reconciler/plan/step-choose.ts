@@ -5,7 +5,8 @@ import type { PatchResult } from '../model/patch-result.ts';
 import { limitsPackages, notShown } from './ceiling.ts';
 import { excludeName, spell, updatesOf, youngOnes, type Update } from './first-seen.ts';
 import { lockFor } from './lock.ts';
-import { atEnd, installs } from './records.ts';
+import { installs } from '../model/ledger.ts';
+import { atEnd } from './records.ts';
 import { mostTries, retry, type StepContext, type StepResult } from './step-context.ts';
 
 /** The node is looked at before anything is fetched: what is too young is found first. A lock holds only what was old enough for its first node. */

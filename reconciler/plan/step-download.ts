@@ -3,7 +3,8 @@ import type { NodeRecord, RunRecord } from '../model/ledger.ts';
 import { assertNever } from '../model/failure.ts';
 import { meaningOf, type PatchResult } from '../model/patch-result.ts';
 import { callHooks, nextHook } from './hooks.ts';
-import { atEnd, enter, waiting, installs } from './records.ts';
+import { installs } from '../model/ledger.ts';
+import { atEnd, enter, waiting } from './records.ts';
 import {
   attachAgain,
   awaitJob,

@@ -7,7 +7,8 @@ import { leftAttached, noteEvacuations, tellVolumes } from './drain-beside.ts';
 import { isUnpatched } from './boot.ts';
 import { foreignMaintenance } from './foreign.ts';
 import { handingOver, handOverDone } from './own-host.ts';
-import { enter, isBootRun, waiting, installs } from './records.ts';
+import { installs } from '../model/ledger.ts';
+import { enter, isBootRun, waiting } from './records.ts';
 import { cordonIsOurs, enterJobPhase, release, type StepContext, type StepResult } from './step-context.ts';
 
 /** How often a node whose drain ran into its limit is tried again in one run. */
