@@ -2,7 +2,6 @@
 import { AdapterError, InternalError } from './model/failure.ts';
 import { rolloutStates } from './model/rollout.ts';
 import type { ClusterLoop, PassResult } from './pass.ts';
-import { wantedPeers } from './plan/waves.ts';
 import type { Clock, Cluster, Log } from './ports.ts';
 import type { ConfigSource, Source } from './source.ts';
 
@@ -134,7 +133,7 @@ async function runCluster(
       parts.report(result);
       parts.health(one.loop.name, undefined);
       failed = 0;
-      own.peers = wantedPeers(result.plan.ledger, result.desired);
+      own.peers = one.loop.waitsFor();
       const before = told;
       told = rolloutStates(one.loop.toldToPeers());
       if (told !== before) rouse(waiters, one.loop.name);

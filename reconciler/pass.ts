@@ -67,6 +67,7 @@ export class ClusterLoop {
   private readonly log: Log;
   private document: LedgerDocument | undefined;
   private told: LedgerDocument | undefined;
+  private peers: readonly string[] = [];
   private loaded = false;
   private loading: Promise<void> | undefined;
   private answers: Answers = noAnswers;
@@ -94,6 +95,11 @@ export class ClusterLoop {
   /** The ledger for the peers of a rollout: only after a pass that found it to be the one of this cluster. Behind a wrong address is another cluster's, and its runs are not ours. */
   toldToPeers(): LedgerDocument | undefined {
     return this.told;
+  }
+
+  /** Clusters of a rollout that a run waits for since the last pass. */
+  waitsFor(): readonly string[] {
+    return this.peers;
   }
 
   private async load(): Promise<void> {
@@ -252,6 +258,7 @@ export class ClusterLoop {
     acted: boolean,
   ): PassResult {
     this.told = isStrange(plan) ? undefined : this.document;
+    this.peers = wantedPeers(plan.ledger, input.desired);
     return {
       name: this.name,
       now: input.now,
