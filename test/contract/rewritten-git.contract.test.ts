@@ -1,0 +1,155 @@
+// A rewritten branch under review without a forge: the word in accept-rewrite.yaml counts when somebody allowed has signed for it, and in no other way.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { openPlainGit } from '../../reconciler/adapters/forge-git.ts';
+import { acceptedSigners } from '../../reconciler/cli/accepted-signers.ts';
+import type { PlainGitSeat } from '../../reconciler/cli/forge.ts';
+import { startGitServer, type GitServer } from '../support/git-server.ts';
+import { openSigningPlace, type SigningPlace } from '../support/signing.ts';
+import { ApprovalWorld } from './approval-world.ts';
+import { openClone, type SigningClone } from './signing-clone.ts';
+
+const minute = 60_000;
+const start = Date.UTC(2026, 10, 2, 9);
+const policyFile = 'clusters/prod/policy.yaml';
+const policy = (more = ''): string => `apiVersion: oakum.dev/v1alpha1
+kind: PatchPolicy
+metadata: { name: prod }
+spec:
+  approval: { mode: review, approvers: ["@ann@example.org", "@bob@example.org"] }
+${more}`;
+const loose = policy('  drain: { force: true }\n');
+const word = 'accept-rewrite.yaml';
+const wordOf = (from: string, to: string): string => `apiVersion: oakum.dev/v1alpha1
+kind: AcceptRewrite
+metadata: { name: accept-rewrite }
+spec: { from: [${from}], to: ${to}, reason: a secret is out }
+`;
+
+let place: SigningPlace;
+let remote: GitServer;
+let clone: SigningClone;
+let oakum: ApprovalWorld;
+let signers = '';
+/** The keys of the deployment; undefined: those of the commit accepted last count. */
+let deployed = (): ReadonlyMap<string, string> | undefined => undefined;
+let stranger = '';
+const keysOf = (...names: string[]): string =>
+  names.map((name) => `${name}@example.org ${place.sshKey(name, ['ed25519'])}\n`).join('');
+
+beforeAll(() => {
+  place = openSigningPlace();
+  signers = keysOf('ann', 'bob');
+  stranger = keysOf('eve');
+}, 60_000);
+afterAll(() => place.stop());
+beforeEach(async () => {
+  deployed = () => new Map([['signers/allowed_signers', signers]]);
+  remote = await startGitServer();
+  clone = openClone(place, remote, () => oakum?.now ?? start);
+  clone.commit('root', { [policyFile]: policy(), 'signers/allowed_signers': signers }, { signed: false });
+  clone.push();
+  const open = ({ git, accepted, own }: PlainGitSeat) =>
+    openPlainGit({
+      git,
+      url: remote.url,
+      branch: 'main',
+      signers: acceptedSigners(git, accepted, deployed()),
+      own,
+      clock: { now: () => oakum.now },
+      log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
+    });
+  oakum = new ApprovalWorld({ url: remote.url, folder: remote.folder, open }, start);
+  oakum.cluster.addNode('n1');
+  await oakum.pass();
+});
+afterEach(async () => {
+  await oakum.close();
+  await remote.stop();
+});
+
+const settle = async (): Promise<string> => {
+  const { plan } = await oakum.pass(minute);
+  return plan.holds.map(({ reason, message }) => `${reason}: ${message}`).join('\n');
+};
+const forced = (): boolean | undefined => oakum.ledger()?.rules?.rules.force;
+
+const accepted = (): string | undefined => oakum.ledger()?.accepted?.commit;
+
+/** A freeze is accepted, then taken out of the history by force: main goes on from before it, with a looser policy. Tells the lost commit and the new tip. */
+async function rewritten(more: Readonly<Record<string, string>> = {}): Promise<{ lost: string; tip: string }> {
+  const first = clone.tip('main');
+  const lost = clone.commit('ann', { 'clusters/prod/FREEZE': '' });
+  clone.push();
+  await settle();
+  expect(accepted()).toBe(lost);
+  clone.as('ann', 'reset', '-q', '--hard', first);
+  const tip = clone.commit('ann', { [policyFile]: loose, ...more });
+  clone.as('ann', 'push', '-q', '--force', 'origin', 'HEAD:main');
+  expect(await settle()).toMatch(/^HistoryRewritten: /);
+  return { lost, tip };
+}
+
+it('is taken when somebody else has merged the word with a signature, and its rules with it', async () => {
+  const { lost, tip } = await rewritten();
+  clone.topic('ann', { [word]: wordOf(lost, tip) });
+  expect(await settle()).toMatch(/^HistoryRewritten: /);
+  const merged = clone.merge('bob');
+  expect(await settle()).toContain('agreed to');
+  expect(accepted()).toBe(merged);
+  expect(await settle()).toBe('');
+  expect(forced()).toBe(true);
+  expect(oakum.ledger()?.rewrites).toMatchObject([
+    { from: lost, to: tip, approval: { by: [{ name: 'bob@example.org' }] } },
+  ]);
+});
+
+it.each([
+  [
+    'pushed by its author with a signature',
+    (text: string) => void (clone.commit('ann', { [word]: text }), clone.push()),
+  ],
+  ['merged by its author', (text: string) => void (clone.topic('ann', { [word]: text }), clone.merge('ann'))],
+  [
+    'merged without a signature',
+    (text: string) => void (clone.topic('ann', { [word]: text }), clone.merge('bob', { signed: false })),
+  ],
+  [
+    'merged by a stranger whose key the new history brings',
+    (text: string) => void (clone.topic('ann', { [word]: text }), clone.merge('eve')),
+  ],
+])('is not taken when the word was %s', async (_how, bring) => {
+  const own = policy().replace('"@bob@example.org"', '"@bob@example.org", "@eve@example.org"');
+  const { lost, tip } = await rewritten({ [policyFile]: own, 'signers/allowed_signers': signers + stranger });
+  bring(wordOf(lost, tip));
+  expect(await settle()).toMatch(/^HistoryRewritten: .*MergedWithoutApproval/s);
+  expect(accepted()).toBe(lost);
+  expect(oakum.ledger()?.rules?.rules.frozen).toBe(true);
+});
+
+it('is not taken when something else was pushed on top of a word that was merged with a signature', async () => {
+  const { lost, tip } = await rewritten({ [policyFile]: policy('# As it was.\n') });
+  clone.topic('ann', { [word]: wordOf(lost, tip) });
+  clone.merge('bob');
+  clone.commit('ann', { [policyFile]: loose });
+  clone.push();
+  expect(await settle()).toMatch(/^HistoryRewritten: .*ApprovalOutdated/s);
+  expect(accepted()).toBe(lost);
+  expect(forced()).toBe(false);
+});
+
+it('is not taken by a signed word about another rewrite', async () => {
+  const { tip } = await rewritten();
+  clone.topic('ann', { [word]: wordOf('b'.repeat(40), tip) });
+  clone.merge('bob');
+  expect(await settle()).toContain('it does not speak of this rewrite');
+});
+
+it('holds where the keys of the deployment are not given, and the lost commit, which had the keys, is gone from the remote', async () => {
+  deployed = () => undefined;
+  await oakum.restart();
+  const { lost, tip } = await rewritten();
+  clone.topic('ann', { [word]: wordOf(lost, tip) });
+  clone.merge('bob');
+  expect(await settle()).toMatch(/^HistoryRewritten: .*ApprovalUnverifiable: .* does not send commit/s);
+  expect(accepted()).toBe(lost);
+});
