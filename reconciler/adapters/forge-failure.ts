@@ -1,7 +1,7 @@
 // What goes wrong with a forge, as AdapterErrors that name no secret and say which right is missing.
 import { AdapterError } from '../model/failure.ts';
 import { errorCode, publicUrl, quote, redact } from './git-failure.ts';
-import { proxyOfEnvironment, proxyRefusal } from './proxy.ts';
+import { proxyOfEnvironment, proxyMessage, proxyRefusal, throughProxy } from './proxy.ts';
 
 /** What was being done, for messages. */
 export interface ForgeCall {
@@ -83,7 +83,7 @@ export function forgeNetworkFailure(error: unknown, url: string, signal: AbortSi
   const name = reason instanceof Error ? reason.name : '';
   const code = errorCode(error) || errorCode(error instanceof Error ? error.cause : undefined);
   const proxy = proxyOfEnvironment(url);
-  const through = proxy === undefined ? '' : ` The environment names a proxy: ${publicUrl(proxy)}.`;
+  const through = throughProxy(proxy && publicUrl(proxy));
   if (name === 'TimeoutError' || /TIMEDOUT|TIMEOUT/.test(code))
     return new AdapterError('transient', 'ForgeTimeout', `${where} did not answer in time.${through}`);
   if (signal?.aborted === true)
@@ -95,17 +95,11 @@ export function forgeNetworkFailure(error: unknown, url: string, signal: AbortSi
       `The certificate of ${where} is not trusted (${code}). Give its authority in the setting for certificates.`,
     );
   const refusal = proxyRefusal(error);
-  if (refusal?.denied === true)
-    return new AdapterError(
-      'denied',
-      'ForgeProxyRefused',
-      `The proxy on the way to ${where} refuses us (${refusal.said}).${through} Check the user and password in it, and whether it may connect there.`,
-    );
   if (refusal !== undefined)
     return new AdapterError(
-      'transient',
-      'ForgeUnreachable',
-      `The proxy on the way to ${where} did not reach it (${refusal.said}).${through}`,
+      refusal.denied ? 'denied' : 'transient',
+      refusal.denied ? 'ForgeProxyRefused' : 'ForgeUnreachable',
+      proxyMessage(refusal, where, through),
     );
   const text = error instanceof Error ? error.message : '';
   return new AdapterError(

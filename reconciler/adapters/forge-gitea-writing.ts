@@ -4,16 +4,17 @@ import type { PullRequest } from '../model/approval.ts';
 import type { Forge } from '../ports.ts';
 import type { GiteaCall, GiteaCalls } from './forge-gitea-calls.ts';
 import { shorten } from './forge-text.ts';
+import {
+  checkOurs,
+  closingMarker,
+  commentLimit,
+  fromBranch,
+  marked,
+  refusedAt,
+  statusLimit,
+  titleLimit,
+} from './forge-writing.ts';
 import { fieldsOf, identityOf, numberOf, pullOf, textOf, type GiteaPull } from './forge-gitea-shapes.ts';
-
-/** The database takes more; a page with more is not read by people, and GitHub's limit is the same. */
-export const commentLimit = 65_536;
-/** The column of a title. */
-const titleLimit = 255;
-/** The longest text of a status that the port allows. */
-const statusLimit = 140;
-/** Stands in the comment that says why a pull request was closed, so that it is said once. */
-const closingMarker = '<!-- oakum:closed -->';
 
 export type GiteaWriting = Pick<Forge, 'propose' | 'close' | 'comment' | 'status'>;
 
@@ -44,18 +45,15 @@ export function openGiteaWriting(options: {
   const { repository, branch: base, calls, account } = options;
 
   async function openFrom(call: GiteaCall, branch: string): Promise<readonly GiteaPull[]> {
-    const all = await options.open(call);
-    return all.filter(({ pull }) => pull.branch === branch && !pull.fork).sort((a, b) => a.pull.number - b.pull.number);
+    return fromBranch(await options.open(call), branch);
   }
 
-  /** Whether people have said no to exactly this: a pull request from the branch was closed at this commit, and not merged. */
   async function refused(call: GiteaCall, branch: string, commit: string): Promise<PullRequest | undefined> {
     const closed = await call.get(`${repository}/pulls?state=closed&sort=recentupdate&limit=50`);
     if (!Array.isArray(closed))
       throw new AdapterError('transient', 'ForgeNotUnderstood', 'The closed pull requests are not a list.');
-    return closed
-      .map((one: unknown) => pullOf(one).pull)
-      .find((pull) => pull.state === 'closed' && pull.branch === branch && pull.head === commit && !pull.fork);
+    const pulls = closed.map((one: unknown) => pullOf(one).pull);
+    return refusedAt(pulls, branch, commit);
   }
 
   async function update(call: GiteaCall, found: GiteaPull, title: string, text: string): Promise<PullRequest> {
@@ -114,21 +112,13 @@ export function openGiteaWriting(options: {
       const call = calls.begin(signal);
       const { pull } = pullOf(await call.get(`${repository}/pulls/${number}`));
       if (pull.state !== 'open') return;
-      if (!pull.branch.startsWith('oakum/') || pull.fork)
-        throw new AdapterError('rejected', 'ForgeNotOurs', `Pull request ${number} is not from a branch of ours.`);
+      checkOurs(pull);
       await writeComment(call, number, closingMarker, shorten(`${closingMarker}\n${why}`, commentLimit));
       await call.send('PATCH', `${repository}/pulls/${number}`, { state: 'closed' });
     },
 
     async comment(number, marker, text, signal) {
-      const whole = text.includes(marker) ? text : `${marker}\n${text}`;
-      if (whole.length > commentLimit)
-        throw new AdapterError(
-          'rejected',
-          'ForgeTextTooLong',
-          `A comment of ${whole.length} characters is too long: at most ${commentLimit}.`,
-        );
-      await writeComment(calls.begin(signal), number, marker, whole);
+      await writeComment(calls.begin(signal), number, marker, marked(text, marker));
     },
 
     async status(commit, { context, state, text }, signal) {

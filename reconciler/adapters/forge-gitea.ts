@@ -18,7 +18,8 @@ import {
   textOf,
   type GiteaPull,
 } from './forge-gitea-shapes.ts';
-import { commentLimit, openGiteaWriting, openOwnAccount } from './forge-gitea-writing.ts';
+import { openGiteaWriting, openOwnAccount } from './forge-gitea-writing.ts';
+import { commentLimit } from './forge-writing.ts';
 import type { ForgeOptions } from './forge-options.ts';
 
 const timeline = { forge: 'Gitea', what: 'read the timeline of a pull request', needs: 'read:issue' };

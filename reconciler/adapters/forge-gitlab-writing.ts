@@ -6,15 +6,16 @@ import type { GitlabCall, GitlabCalls } from './forge-gitlab-calls.ts';
 import type { GitlabPeople } from './forge-gitlab-people.ts';
 import { fieldsOf, noteOf, numberOf, pullOf, textOf, type GitlabPull } from './forge-gitlab-shapes.ts';
 import { shorten } from './forge-text.ts';
-
-/** GitLab takes a million characters; a page with more than this is not read by people, and GitHub's limit is the same. */
-export const commentLimit = 65_536;
-/** The column of a title, and of a status. */
-const titleLimit = 255;
-/** The longest text of a status that the port allows. */
-const statusLimit = 140;
-/** Stands in the comment that says why a merge request was closed, so that it is said once. */
-const closingMarker = '<!-- oakum:closed -->';
+import {
+  checkOurs,
+  closingMarker,
+  commentLimit,
+  fromBranch,
+  marked,
+  refusedAt,
+  statusLimit,
+  titleLimit,
+} from './forge-writing.ts';
 
 export type GitlabWriting = Pick<Forge, 'propose' | 'close' | 'comment' | 'status'>;
 
@@ -38,18 +39,15 @@ export function openGitlabWriting(options: {
   const { project, branch: base, calls, people } = options;
 
   async function openFrom(call: GitlabCall, branch: string): Promise<readonly GitlabPull[]> {
-    const all = await options.open(call);
-    return all.filter(({ pull }) => pull.branch === branch && !pull.fork).sort((a, b) => a.pull.number - b.pull.number);
+    return fromBranch(await options.open(call), branch);
   }
 
-  /** Whether people have said no to exactly this: a merge request from the branch was closed at this commit, and not merged. */
   async function refused(call: GitlabCall, branch: string, commit: string): Promise<PullRequest | undefined> {
     const closed = await call.list(({ requests }, page) =>
       requests.all({ projectId: project, state: 'closed', sourceBranch: branch, targetBranch: base, ...page }),
     );
-    return closed
-      .map((one) => pullOf(one).pull)
-      .find((pull) => pull.state === 'closed' && pull.branch === branch && pull.head === commit && !pull.fork);
+    const pulls = closed.map((one) => pullOf(one).pull);
+    return refusedAt(pulls, branch, commit);
   }
 
   async function update(call: GitlabCall, found: GitlabPull, title: string, text: string): Promise<PullRequest> {
@@ -104,22 +102,14 @@ export function openGitlabWriting(options: {
       const call = calls.begin(signal);
       const { pull } = pullOf(await call.ask(({ requests }) => requests.show(project, number)));
       if (pull.state !== 'open') return;
-      if (!pull.branch.startsWith('oakum/') || pull.fork)
-        throw new AdapterError('rejected', 'ForgeNotOurs', `Merge request ${number} is not from a branch of ours.`);
+      checkOurs(pull);
       const text = shorten(withoutCommands(`${closingMarker}\n${why}`), commentLimit);
       await writeComment(call, number, closingMarker, text);
       await shut(call, number);
     },
 
     async comment(number, marker, text, signal) {
-      const whole = withoutCommands(text.includes(marker) ? text : `${marker}\n${text}`);
-      if (whole.length > commentLimit)
-        throw new AdapterError(
-          'rejected',
-          'ForgeTextTooLong',
-          `A comment of ${whole.length} characters is too long: at most ${commentLimit}.`,
-        );
-      await writeComment(calls.begin(signal), number, marker, whole);
+      await writeComment(calls.begin(signal), number, marker, marked(withoutCommands(text), marker));
     },
 
     async status(commit, { context, state, text }, signal) {

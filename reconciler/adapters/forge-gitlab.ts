@@ -16,7 +16,8 @@ import {
   vetoOf,
   type GitlabPull,
 } from './forge-gitlab-shapes.ts';
-import { commentLimit, openGitlabWriting } from './forge-gitlab-writing.ts';
+import { openGitlabWriting } from './forge-gitlab-writing.ts';
+import { commentLimit } from './forge-writing.ts';
 import type { ForgeOptions } from './forge-options.ts';
 
 const settingsPage = 'Settings, Merge requests, Merge request approvals; GitLab Premium';

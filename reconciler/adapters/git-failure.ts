@@ -1,6 +1,6 @@
 // What goes wrong with Git, as AdapterErrors that name no secret.
 import { AdapterError, type AdapterErrorKind } from '../model/failure.ts';
-import { proxyRefusal } from './proxy.ts';
+import { proxyMessage, proxyRefusal, throughProxy } from './proxy.ts';
 
 /** An AdapterError in a form that survives the way between threads. */
 export interface SentFailure {
@@ -109,19 +109,13 @@ export function networkFailure(
         : `The certificate of ${where} is not trusted (${code}). Give its authority with --git-ca-file, or as ca.crt in the Secret.`,
     );
   const text = error instanceof Error ? error.message : '';
-  const through = proxy === undefined ? '' : ` The environment names a proxy: ${publicUrl(proxy)}.`;
+  const through = throughProxy(proxy && publicUrl(proxy));
   const refusal = proxyRefusal(error);
-  if (refusal?.denied === true)
-    return new AdapterError(
-      'denied',
-      'GitProxyRefused',
-      `The proxy on the way to ${where} refuses us (${refusal.said}).${through} Check the user and password in it, and whether it may connect there.`,
-    );
   if (refusal !== undefined)
     return new AdapterError(
-      'transient',
-      'GitUnreachable',
-      `The proxy on the way to ${where} did not reach it (${refusal.said}).${through}`,
+      refusal.denied ? 'denied' : 'transient',
+      refusal.denied ? 'GitProxyRefused' : 'GitUnreachable',
+      proxyMessage(refusal, where, through),
     );
   if (code.includes('TIMEOUT') || code === 'ETIMEDOUT')
     return new AdapterError('transient', 'GitTimeout', `${where} did not answer in time (${code}).${through}`);

@@ -36,8 +36,27 @@ export function proxyOfEnvironment(url: string): string | undefined {
   return named === '' ? undefined : named;
 }
 
-/** What a proxy said when it refused to connect; undefined when the error is another one. `denied`: it wants other credentials, or forbids it. */
-export function proxyRefusal(error: unknown): { readonly said: string; readonly denied: boolean } | undefined {
+/** For the end of a message: that there is a proxy on the way; `shown` is its address without user and password. */
+export function throughProxy(shown: string | undefined): string {
+  return shown === undefined ? '' : ` The environment names a proxy: ${shown}.`;
+}
+
+/** What to tell people when the proxy of the environment refused; `where` is what was to be reached, `through` what `throughProxy` says. */
+export function proxyMessage(refusal: ProxyRefusal, where: string, through: string): string {
+  const begin = `The proxy on the way to ${where}`;
+  return refusal.denied
+    ? `${begin} refuses us (${refusal.said}).${through} Check the user and password in it, and whether it may connect there.`
+    : `${begin} did not reach it (${refusal.said}).${through}`;
+}
+
+/** What a proxy said when it refused to connect. `denied`: it wants other credentials, or forbids it. */
+export interface ProxyRefusal {
+  readonly said: string;
+  readonly denied: boolean;
+}
+
+/** What a proxy said when it refused to connect; undefined when the error is another one. */
+export function proxyRefusal(error: unknown): ProxyRefusal | undefined {
   // fetch hides the error of the connection in the cause of its own; the library has no field for the status.
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     const status = Number(/^Proxy response \((\d{3})\)/.exec(at.message)?.[1]);

@@ -1,8 +1,7 @@
 // The list of packages that did not fit into a Job's result, from the numbered lines of its pod's log.
 import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
-
-type Json = Readonly<Record<string, unknown>>;
+import { parse, record } from './result-text.ts';
 
 /**
  * Bytes of a list, compressed, that are taken up: about 1,000 packages. The ledger keeps two lists for each node and packs them alike
@@ -18,7 +17,7 @@ const mostBytes = 4 * 1024 * 1024;
  * prints its whole document as lines `OSPATCH <run> <i>/<n> <base64 of gzip>` right before the result itself.
  */
 export function logLines(result: string | undefined): number | undefined {
-  const value = parsed(result);
+  const value = parse(result);
   if (value === undefined || record(value['pkgs'])?.['enc'] !== 'omitted') return undefined;
   const parts = record(value['full'])?.['parts'];
   return typeof parts === 'number' && Number.isSafeInteger(parts) && parts > 0 && parts <= 500 ? parts + 20 : undefined;
@@ -29,13 +28,13 @@ export function logLines(result: string | undefined): number | undefined {
  * in a log may be cut, rotated away, or somebody else's.
  */
 export function withLog(result: string, log: string): string | undefined {
-  const value = parsed(result);
+  const value = parse(result);
   const wanted = record(value?.['pkgs'])?.['sha256'];
   const data = log
     .split('\n')
     .filter((line) => line.startsWith(`OSPATCH ${String(value?.['run'])} `))
     .map((line) => line.split(' ')[3] ?? '');
-  const list = record(parsed(unpacked(data.join('')))?.['pkgs'])?.['data'];
+  const list = record(parse(unpacked(data.join('')))?.['pkgs'])?.['data'];
   if (!Array.isArray(list)) return undefined;
   const lines = list.filter((line) => typeof line === 'string');
   if (gzipSync(lines.join('\n'), { level: 9 }).length > mostPacked) return undefined;
@@ -52,17 +51,4 @@ function unpacked(base64: string): string | undefined {
     // There are no such lines, or not all of them.
     return undefined;
   }
-}
-
-function parsed(text: string | undefined): Json | undefined {
-  if (text === undefined) return undefined;
-  try {
-    return record(JSON.parse(text.trim()));
-  } catch {
-    return undefined;
-  }
-}
-
-function record(value: unknown): Json | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
 }

@@ -45,7 +45,8 @@ export function readResult(text: string | undefined): PatchResult | undefined {
   };
 }
 
-function parse(text: string | undefined): Json | undefined {
+/** A text as the JSON object that it is; undefined when it is none. */
+export function parse(text: string | undefined): Json | undefined {
   if (text === undefined) return undefined;
   try {
     return record(JSON.parse(text.trim()));
@@ -54,7 +55,7 @@ function parse(text: string | undefined): Json | undefined {
   }
 }
 
-function record(value: unknown): Json | undefined {
+export function record(value: unknown): Json | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
 }
 
