@@ -49,13 +49,29 @@ export interface Judges {
 /** Findings of one file that are told. */
 const mostFindings = 50;
 
+type NamesElsewhere = Readonly<Record<string, string>>;
+
+/** Fields of Kubernetes and of other tools → what a policy has for them. */
+const namesElsewhere: NamesElsewhere = {
+  maxUnavailable: 'rollout.concurrency says how many nodes are out at one time',
+  maxSurge: 'nodes are patched where they are; rollout.concurrency says how many are out at one time',
+  maxParallel: 'rollout.concurrency says how many nodes are out at one time',
+  nodeSelector: 'nodes.selector says which nodes',
+  maintenanceWindow: 'windows is the list of times at which nodes may be touched',
+  maintenanceWindows: 'windows is the list of times at which nodes may be touched',
+  blackouts: 'freezes is the list of times in which nothing starts',
+  gracePeriodSeconds: 'drain.gracePeriod is a duration such as "30s"',
+  terminationGracePeriodSeconds: 'drain.gracePeriod is a duration such as "30s"',
+  paused: 'suspend: true stops it',
+};
+
 /** Compiles the schemas (some 50 ms). Throws when a schema is not a valid one, which a test shows it never is. */
 export function createJudges(schemas: Schemas): Judges {
   const ajv = new Ajv2020({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true });
   return {
     Fleet: judge(ajv.compile<WrittenFleet>(schemas.Fleet)),
     Cluster: judge(ajv.compile<WrittenCluster>(schemas.Cluster)),
-    PatchPolicy: judge(ajv.compile<WrittenPolicy>(schemas.PatchPolicy)),
+    PatchPolicy: judge(ajv.compile<WrittenPolicy>(schemas.PatchPolicy), namesElsewhere),
     PatchRequest: judge(ajv.compile<WrittenRequest>(schemas.PatchRequest)),
     PatchRun: judge(ajv.compile<WrittenRun>(schemas.PatchRun)),
     PatchApproval: judge(ajv.compile<WrittenApproval>(schemas.PatchApproval)),
@@ -64,14 +80,15 @@ export function createJudges(schemas: Schemas): Judges {
   };
 }
 
-function judge<T>(validate: ValidateFunction<T>): Judge<T> {
+function judge<T>(validate: ValidateFunction<T>, names: NamesElsewhere = {}): Judge<T> {
   return {
     allows: (value): value is T => validate(value),
-    findings: (value) => (validate(value) ? [] : (validate.errors ?? []).slice(0, mostFindings).map(findingOf)),
+    findings: (value) =>
+      validate(value) ? [] : (validate.errors ?? []).slice(0, mostFindings).map((error) => findingOf(error, names)),
   };
 }
 
-function findingOf(error: ErrorObject): Finding {
+function findingOf(error: ErrorObject, names: NamesElsewhere): Finding {
   const path = pathOf(error.instancePath);
   const parameters: Readonly<Record<string, unknown>> = error.params;
   const plain = (message: string): Finding => ({ path, atKey: false, message, rule: error.keyword });
@@ -84,7 +101,7 @@ function findingOf(error: ErrorObject): Finding {
         path: [...path, field],
         atKey: true,
         message:
-          `unknown field "${cut(field)}"${didYouMean(field, allowed)}; allowed here: ${allowed.join(', ')}`.replace(
+          `unknown field "${cut(field)}"${didYouMean(field, allowed) || elsewhere(field, error.parentSchema, names)}; allowed here: ${allowed.join(', ')}`.replace(
             '?;',
             '?',
           ),
@@ -100,14 +117,20 @@ function findingOf(error: ErrorObject): Finding {
         rule: 'missing-field',
       };
     }
-    case 'type':
-      return plain(`found ${found}; allowed is ${typesOf(parameters['type'])}`);
+    case 'type': {
+      const inside = propertiesOf(error.parentSchema);
+      const fields = inside.length > 0 ? `; its fields: ${inside.join(', ')}` : '';
+      return plain(`found ${found}; allowed is ${typesOf(parameters['type'])}${fields}`);
+    }
     case 'const':
       return plain(`found ${found}; must be ${show(parameters['allowedValue'])}`);
     case 'enum': {
       const words = strings(parameters['allowedValues']);
       const word = typeof error.data === 'string' ? error.data : '';
-      return plain(`found ${found}${didYouMean(word, words)}; allowed: ${words.join(', ')}`.replace('?;', '?'));
+      const begun = words.find((one) => one.length > 2 && word.toLowerCase().startsWith(one.toLowerCase()));
+      const near = begun === undefined ? didYouMean(word, words) : `; did you mean "${begun}"?`;
+      const daily = path.at(-1) === 'preset' ? '; for every day write cron: "0 2 * * *" in its place' : '';
+      return plain(`found ${found}${near}; allowed: ${words.join(', ')}`.replace('?;', '?') + daily);
     }
     case 'pattern':
       return plain(`found ${found}; ${formOf(error)}`);
@@ -137,7 +160,7 @@ function findingOf(error: ErrorObject): Finding {
         path: [...path, Number(parameters['i'])],
       };
     case 'minProperties':
-      return plain(`the object is empty; allowed here: ${propertiesOf(error.parentSchema).join(', ')}`);
+      return plain(`the map is empty; allowed here: ${propertiesOf(error.parentSchema).join(', ')}`);
     case 'propertyNames': {
       const field = String(parameters['propertyName']);
       return {
@@ -164,6 +187,17 @@ function pathOf(pointer: string): FieldPath {
 function propertiesOf(schema: unknown): string[] {
   if (typeof schema !== 'object' || schema === null || !('properties' in schema)) return [];
   return Object.keys(schema.properties ?? {}).sort();
+}
+
+/** Where a field that is unknown here belongs: one floor deeper, or under another name. Nothing when nobody knows. */
+function elsewhere(field: string, schema: unknown, names: NamesElsewhere): string {
+  const known = Object.hasOwn(names, field) ? names[field] : undefined;
+  if (known !== undefined) return `; ${known}`;
+  if (typeof schema !== 'object' || schema === null || !('properties' in schema)) return '';
+  const holders = Object.entries(schema.properties ?? {}).flatMap(([name, one]) =>
+    propertiesOf(one).includes(field) ? [`${name}.${field}`] : [],
+  );
+  return holders.length === 0 ? '' : `; did you mean ${holders.map((path) => `"${path}"`).join(' or ')}?`;
 }
 
 function strings(value: unknown): string[] {
@@ -196,7 +230,7 @@ function textAt(properties: unknown, field: string, keyword: string): string | u
 
 function typesOf(types: unknown): string {
   const words: Readonly<Record<string, string>> = {
-    object: 'an object (name: value)',
+    object: 'a map (name: value)',
     array: 'a list',
     string: 'a text (in quotes if it looks like something else)',
     integer: 'a whole number',
@@ -230,7 +264,7 @@ function formOf(error: ErrorObject): string {
 
 function show(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
-  if (typeof value === 'object' && value !== null) return 'an object';
+  if (typeof value === 'object' && value !== null) return 'a map';
   if (typeof value === 'string') return `"${cut(value)}"`;
   return value === undefined ? 'nothing' : cut(JSON.stringify(value));
 }

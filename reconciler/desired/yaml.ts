@@ -67,7 +67,7 @@ export function readYaml(text: string): ReadYaml {
     if (clever.length > 0) return { ok: false, faults: clever };
   }
   if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
-    return fault(start, 'the file is empty; write an object with apiVersion, kind, metadata and spec', 'empty');
+    return fault(start, 'the file is empty; write a map with apiVersion, kind, metadata and spec', 'empty');
   }
   try {
     return { ok: true, value: document.toJS({ maxAliasCount: 0 }) };

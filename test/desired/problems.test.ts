@@ -37,6 +37,41 @@ const rows: readonly {
     wanted: [`${prod}:6:23 spec.schedule.preset enum`],
     says: /found "montly"; did you mean "monthly"\? allowed: weekly/,
   },
+  ...(
+    [
+      ['a word of Deployments', 'maxUnavailable: 25%', /"maxUnavailable"; rollout.concurrency says how many nodes/],
+      ['a field one floor too high', "cron: '0 2 * * 1'", /did you mean "schedule.cron"\?/],
+    ] as const
+  ).map(([name, field, says]) => ({
+    name,
+    files: inPolicy(`spec:\n  ${field}\n`),
+    wanted: [`${prod}:6:3 spec.${field.split(':')[0] ?? ''} unknown-field`],
+    says,
+  })),
+  {
+    name: 'a word where a map is meant',
+    files: inPolicy('spec:\n  schedule: weekly\n'),
+    wanted: [`${prod}:6:13 spec.schedule type`],
+    says: /its fields: anchor, at, cron, preset/,
+  },
+  {
+    name: 'the whole name of a day',
+    files: inPolicy("spec:\n  windows: [{ days: [Monday], start: '22:00', duration: 1h }]\n"),
+    wanted: [`${prod}:6:22 spec.windows[0].days[0] enum`],
+    says: /did you mean "Mon"\? allowed: Sun, Mon/,
+  },
+  {
+    name: 'a preset that there is not',
+    files: inPolicy('spec:\n  schedule: { preset: daily }\n'),
+    wanted: [`${prod}:6:23 spec.schedule.preset enum`],
+    says: /for every day write cron: "0 2 \* \* \*"/,
+  },
+  {
+    name: 'an hour that no day has',
+    files: inPolicy("spec:\n  schedule: { cron: '0 25 * * *' }\n"),
+    wanted: [`${prod}:6:21 spec.schedule.cron cron`],
+    says: /"25" in the field for the hour is not understood; allowed: \*, 0 to 23/,
+  },
   {
     name: 'a number for a duration',
     files: inPolicy('spec:\n  drain:\n    timeout: 15\n'),
