@@ -1,10 +1,21 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { describe as show, validateFolder } from '../reconciler/cli/validate.ts';
 import { aRollout, FleetWorld } from './support/fleet-world.ts';
 
 const folder = fileURLToPath(new URL('../examples/', import.meta.url));
+
+test('the schemas that files of examples name for editors are there', () => {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.yaml'));
+  const named = files.flatMap((path) => {
+    const [, schema] = /^# yaml-language-server: \$schema=(.+)\n/.exec(readFileSync(join(folder, path), 'utf8')) ?? [];
+    return schema === undefined ? [] : [join(folder, dirname(path), schema)];
+  });
+  expect(named.length).toBeGreaterThan(10);
+  expect(named.filter((schema) => !existsSync(schema))).toEqual([]);
+});
 
 test.each(readdirSync(folder))('the example %s is valid and says what to do', (name) => {
   const validation = validateFolder(`${folder}${name}`);

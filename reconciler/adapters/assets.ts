@@ -45,6 +45,17 @@ export function readSchemas(): Readonly<Record<SchemaKind, object>> {
   };
 }
 
+/** The schemas of the files that people write, by file name and word for word: for editors. Throws AdapterError `missing` when one is not there. */
+export function readSchemaFiles(): ReadonlyMap<string, string> {
+  const written = Object.entries(schemaFiles).filter(([kind]) => !kind.endsWith('Status'));
+  return new Map(
+    written.map(([, word]): [string, string] => {
+      const name = `${word}.schema.json`;
+      return [name, readAsset(new URL(`schemas/${name}`, root))];
+    }),
+  );
+}
+
 /** The script that runs on a node: the parts of `patch/` in the order of their names. Throws AdapterError `missing` when there are none. */
 export function readPatchScript(): string {
   let names: string[];

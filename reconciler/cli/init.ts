@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import { readSchemaFiles } from '../adapters/assets.ts';
 import { namePattern } from '../desired/layout.ts';
 
 /** Adds `oakum init DIR`. Exit code 1 when a file is there already or cannot be written, 2 when the name is none. */
@@ -11,11 +12,12 @@ export function registerInit(program: Command): void {
     .command('init')
     .summary('write a starter config repository')
     .description(
-      'Writes a small config repository with one cluster. Files that are there already are never overwritten.',
+      'Writes a small config repository with one cluster, and in schemas/ what editors need to check its files. Files of yours that are there already are never overwritten.',
     )
     .argument('<dir>', 'the folder; made if it is not there')
     .addOption(new Option('--cluster <name>', 'name of the first cluster').default('prod'))
-    .action((dir: string, { cluster }: { readonly cluster: string }) => {
+    .option('--schemas', 'write only the schemas for editors, and write them anew: after an upgrade of oakum')
+    .action((dir: string, { cluster, schemas }: { readonly cluster: string; readonly schemas?: boolean }) => {
       if (!namePattern.test(cluster)) {
         process.stderr.write(
           `"${cluster}" cannot be a cluster's name; use lower-case letters, digits and dashes, at most 63\n`,
@@ -23,7 +25,8 @@ export function registerInit(program: Command): void {
         process.exitCode = 2;
         return;
       }
-      const files = starterFiles(cluster);
+      const forEditors = new Map([...readSchemaFiles()].map(([name, text]) => [`schemas/${name}`, text]));
+      const files = schemas ? new Map<string, string>() : starterFiles(cluster);
       const present = [...files.keys()].filter((path) => existsSync(join(dir, path)));
       if (present.length > 0) {
         process.stderr.write(`${dir} has ${present.join(' and ')} already; nothing was written\n`);
@@ -31,10 +34,10 @@ export function registerInit(program: Command): void {
         return;
       }
       try {
-        for (const [path, text] of files) {
+        for (const [path, text] of [...forEditors, ...files]) {
           mkdirSync(dirname(join(dir, path)), { recursive: true });
           // `wx`: a file that appears in the meantime is not overwritten either.
-          writeFileSync(join(dir, path), text, { flag: 'wx' });
+          writeFileSync(join(dir, path), text, { flag: files.has(path) ? 'wx' : 'w' });
         }
       } catch (error) {
         process.stderr.write(
@@ -43,21 +46,21 @@ export function registerInit(program: Command): void {
         process.exitCode = 1;
         return;
       }
-      process.stdout.write(
-        `${[...files.keys()].map((path) => `wrote ${path}\n`).join('')}\nNext: oakum validate ${dir}, then commit and push it.\n`,
-      );
+      const wrote = [...files.keys(), `schemas/ (${forEditors.size} schemas for editors)`];
+      const next = schemas ? `commit what has changed.` : `oakum validate ${dir}, then commit and push it.`;
+      process.stdout.write(`${wrote.map((what) => `wrote ${what}\n`).join('')}\nNext: ${next}\n`);
     });
 }
 
 /** The files of a starter repository by path. They validate as they are. */
 export function starterFiles(cluster: string): ReadonlyMap<string, string> {
-  const schema = (name: string): string =>
-    `# yaml-language-server: $schema=https://oakum.dev/schemas/${name}.schema.json\n`;
+  const schema = (name: string, up = ''): string =>
+    `# yaml-language-server: $schema=${up}schemas/${name}.schema.json\n`;
   return new Map([
     ['README.md', readme(cluster)],
     [
       'oakum.yaml',
-      `${schema('fleet')}apiVersion: oakum.dev/v1alpha1
+      `${schema('fleet', './')}apiVersion: oakum.dev/v1alpha1
 kind: Fleet
 metadata:
   name: fleet
@@ -65,7 +68,7 @@ metadata:
     ],
     [
       `clusters/${cluster}/policy.yaml`,
-      `${schema('patch-policy')}apiVersion: oakum.dev/v1alpha1
+      `${schema('patch-policy', '../../')}apiVersion: oakum.dev/v1alpha1
 kind: PatchPolicy
 metadata:
   name: ${cluster}
@@ -93,6 +96,9 @@ Oakum keeps the operating systems of our Kubernetes nodes patched. It reads this
 - \`clusters/${cluster}/policy.yaml\`: what the nodes of this cluster get, and when.
 - \`clusters/<cluster>/policy.yaml\`: add another cluster by adding its folder. The folder's name is the cluster's name.
 - \`policies/<policy>.yaml\`: a policy that several clusters share; a cluster's policy says \`extends: <policy>\`.
+
+- \`schemas/\`: for editors only. With a YAML language server (in VS Code the extension \`redhat.vscode-yaml\`) the first line of a file
+  makes the editor explain its fields and mark what is wrong. After an upgrade of oakum: \`oakum init --schemas .\`
 
 Check a change before you commit it: \`oakum validate .\`
 

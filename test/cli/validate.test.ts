@@ -87,6 +87,22 @@ test('init writes a repository that validates, and never overwrites', () => {
   expect(oakum('init', join(folder, 'other'), '--cluster', '../x').code).toBe(2);
 });
 
+test('init brings the schemas that its files name, and renews them alone after an upgrade', () => {
+  const dir = join(folder, 'edited');
+  expect(oakum('init', dir, '--cluster', 'home')).toMatchObject({ code: 0 });
+  const own = readFileSync(new URL('schemas/patch-policy.schema.json', root), 'utf8');
+  for (const file of ['oakum.yaml', 'clusters/home/policy.yaml']) {
+    const named = /^# yaml-language-server: \$schema=(\S+)\n/.exec(readFileSync(join(dir, file), 'utf8'))?.[1] ?? '';
+    const { title } = JSON.parse(readFileSync(join(dir, dirname(file), named), 'utf8')) as { title: string };
+    expect(title).toBe(file === 'oakum.yaml' ? 'Oakum: Fleet' : 'Oakum: PatchPolicy');
+  }
+  writeFileSync(join(dir, 'schemas/patch-policy.schema.json'), '{}');
+  writeFileSync(join(dir, 'oakum.yaml'), '# ours\n');
+  expect(oakum('init', '--schemas', dir)).toMatchObject({ code: 0, err: '' });
+  expect(readFileSync(join(dir, 'schemas/patch-policy.schema.json'), 'utf8')).toBe(own);
+  expect(readFileSync(join(dir, 'oakum.yaml'), 'utf8')).toBe('# ours\n');
+});
+
 test('reviews that nobody can give are noted', () => {
   const dir = write('mute', {
     'clusters/prod/policy.yaml': policy('prod', 'spec: { approval: { mode: review } }\n'),
