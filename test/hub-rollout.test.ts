@@ -8,7 +8,9 @@ import type { LedgerDocument } from '../reconciler/model/ledger.ts';
 import type { StatusDocument } from '../reconciler/model/status.ts';
 import { ClusterLoop } from '../reconciler/pass.ts';
 import { fleetFiles } from '../reconciler/report/files.ts';
+import { readFleetRollouts } from '../reconciler/report/read-status.ts';
 import { buildStatus } from '../reconciler/report/report.ts';
+import { fleetText } from '../reconciler/report/text.ts';
 import { object, policy, snapshot } from './desired/snapshot.ts';
 import { someSettings } from './support/policies.ts';
 import { TinyCluster } from './support/tiny-cluster.ts';
@@ -66,6 +68,7 @@ it('a hub hears its clusters from their ledgers', async () => {
     loops.set(name, new ClusterLoop(seat, someSettings(), silentLog));
   }
   const docs = new Map<string, StatusDocument>();
+  let told = '';
   const pages = async (minutes: number): Promise<string> => {
     for (const end = now + minutes * minute; now < end; now += 5_000)
       for (const [name, loop] of loops) {
@@ -75,17 +78,28 @@ it('a hub hears its clusters from their ledgers', async () => {
         docs.set(name, buildStatus({ ...given, ledger: plan.ledger, plan }));
       }
     const facts = { name: 'fleet', commit: source.commit, unread: [], rollouts: desired.rollouts ?? [] };
-    return fleetFiles([...docs.values()], facts).get('README.md') ?? '';
+    const files = fleetFiles([...docs.values()], facts);
+    told = fleetText([...docs.values()], readFleetRollouts(files.get('fleet.yaml') ?? ''));
+    return files.get('README.md') ?? '';
   };
+  const toldRows = (): string[] => told.split('\n').filter((line) => / {2}(dev|prod) {2}/.test(line));
   const rows = (page: string): string[] => page.split('\n').filter((line) => /\| (dev|prod) \|/.test(line));
 
   expect(rows(await pages(1))).toEqual([
     expect.stringContaining('| now, not started yet | dev | NotStarted |'),
     expect.stringContaining('| prod | NotStarted |'),
   ]);
+  expect(toldRows()).toEqual([
+    expect.stringMatching(/^now, not started yet {2}dev +NotStarted +1 +0 +0 +–$/),
+    expect.stringMatching(/^now, not started yet {2}prod +NotStarted/),
+  ]);
   expect(rows(await pages(10))).toEqual([
     expect.stringMatching(/\| 20260601-120500-now \| dev \| Done \| 1 \| 1 \| 0 \|/),
     expect.stringMatching(/\| prod \| Waiting \| 1 \| 0 \| 0 \| prod: Scheduled, WaveSoaking: /),
+  ]);
+  expect(toldRows()).toEqual([
+    expect.stringMatching(/^20260601-120500-now {2}dev +Done +1 +1 +0 +–$/),
+    expect.stringMatching(/^20260601-120500-now {2}prod +Waiting +1 +0 +0 +prod: Scheduled, WaveSoaking: /),
   ]);
   expect(rows(await pages(20)).map((row) => /\| (dev|prod) \| (\w+) \|/.exec(row)?.[2])).toEqual(['Done', 'Done']);
   expect(docs.get('prod')?.rollouts?.[0]?.runs[0]).toMatchObject({ id: '20260601-120500-now', state: 'Succeeded' });

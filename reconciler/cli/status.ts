@@ -1,9 +1,9 @@
 // `oakum status`: what the status branch says, on the terminal.
 import { type Command, Option } from 'commander';
 import { silentLog } from '../adapters/log.ts';
-import type { StatusDocument } from '../model/status.ts';
+import type { FleetRolloutStatus, StatusDocument } from '../model/status.ts';
 import { clusterFolder, statusYaml } from '../report/files.ts';
-import { readStatusDocument } from '../report/read-status.ts';
+import { readFleetRollouts, readStatusDocument } from '../report/read-status.ts';
 import { clusterText, fleetText } from '../report/text.ts';
 import { withOwnCache } from './own-cache.ts';
 import { addGitFlags, type GitFlags, UsageError } from './settings.ts';
@@ -24,41 +24,57 @@ export function registerStatus(program: Command): void {
       new Option('-o, --output <form>', 'form of the output').choices(['text', 'json', 'yaml']).default('text'),
     )
     .action(async (flags: GitFlags & StatusFlags) => {
-      const docs = await readDocuments(flags, flags.cluster);
-      process.stdout.write(print(docs, flags));
+      process.stdout.write(print(await readFleet(flags, flags.cluster), flags));
     });
 }
 
-function print(docs: readonly StatusDocument[], { cluster, output }: StatusFlags): string {
+/** What the status branch holds of the clusters and of the rollouts through them. */
+export interface ReadFleet {
+  readonly docs: readonly StatusDocument[];
+  readonly rollouts: readonly FleetRolloutStatus[];
+}
+
+function print({ docs, rollouts }: ReadFleet, { cluster, output }: StatusFlags): string {
   const [only] = docs;
   if (output === 'json') return `${JSON.stringify(cluster === undefined ? docs : only, null, 2)}\n`;
   if (output === 'yaml') return docs.map(statusYaml).join('---\n');
-  return cluster !== undefined && only ? clusterText(only) : fleetText(docs);
+  return cluster !== undefined && only ? clusterText(only) : fleetText(docs, rollouts);
+}
+
+/** Documents as `readDocuments` has them. */
+export async function readDocuments(given: GitFlags, cluster: string | undefined): Promise<readonly StatusDocument[]> {
+  return (await readFleet(given, cluster)).docs;
 }
 
 /**
- * Documents of all clusters, or of one, from the remote's status branch as it is now, sorted by name. A cluster that is not there is a
- * UsageError; a document that cannot be read is said, never passed over.
+ * Documents of all clusters, or of one, from the remote's status branch as it is now, sorted by name; and of all clusters also the rollouts,
+ * as the fleet's page has them (where nobody writes one: none). A cluster that is not there is a UsageError; a document that cannot be
+ * read is said, never passed over.
  */
-export async function readDocuments(given: GitFlags, cluster: string | undefined): Promise<StatusDocument[]> {
+export async function readFleet(given: GitFlags, cluster: string | undefined): Promise<ReadFleet> {
   const { flags, forget } = withOwnCache(given);
   const { openGitFrom } = await import('./parts.ts');
   const git = openGitFrom(flags, silentLog, 'all');
+  const unreadable = (path: string): UsageError =>
+    new UsageError(`${path} cannot be read by this version of oakum; it was written by another one`);
   try {
-    const { files } = await git.readStatus(cluster === undefined ? 'clusters/' : clusterFolder(cluster));
+    const { files } = await git.readStatus(cluster === undefined ? '' : clusterFolder(cluster));
     const found = [...files].filter(([path]) => /^clusters\/[^/]+\/status\.yaml$/.test(path));
     if (cluster !== undefined && found.length === 0)
       throw new UsageError(
         `${flags.statusBranch} has no status of cluster "${cluster}"; \`oakum status\` lists those it has`,
       );
-    return found
+    const docs = found
       .map(([path, text]) => {
         const doc = readStatusDocument(text);
-        if (!doc)
-          throw new UsageError(`${path} cannot be read by this version of oakum; it was written by another one`);
+        if (!doc) throw unreadable(path);
         return doc;
       })
       .sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
+    const fleet = files.get('fleet.yaml');
+    const rollouts = fleet === undefined ? [] : readFleetRollouts(fleet);
+    if (!rollouts) throw unreadable('fleet.yaml');
+    return { docs, rollouts };
   } finally {
     await git.close();
     forget();

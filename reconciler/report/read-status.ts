@@ -5,6 +5,7 @@ import { nodePhases, type NodePhase } from '../model/node-phase.ts';
 import { isReason, type Reason } from '../model/reason.ts';
 import type {
   Condition,
+  FleetRolloutStatus,
   NodeStatus,
   RequestStatus,
   RolloutStatus,
@@ -34,6 +35,10 @@ const runStates: readonly string[] = [
   'NothingToDo',
   'Superseded',
 ] satisfies readonly RunState[];
+
+type WaveState = FleetRolloutStatus['waves'][number]['state'];
+
+const waveStates: readonly WaveState[] = ['NotStarted', 'Waiting', 'Running', 'Done', 'Failed'];
 
 /** The document, or undefined when the text is not a ClusterStatus that this version understands: then nothing is guessed. */
 export function readStatusDocument(text: string): StatusDocument | undefined {
@@ -69,6 +74,40 @@ export function readStatusDocument(text: string): StatusDocument | undefined {
     // Broken YAML, a missing field, or a word of a newer version: all mean "not readable", and the caller says so.
     return undefined;
   }
+}
+
+/**
+ * Rollouts and their waves in the text of `fleet.yaml`; undefined when it is not a FleetStatus that this version understands. A fleet
+ * without rollouts has none.
+ */
+export function readFleetRollouts(text: string): FleetRolloutStatus[] | undefined {
+  try {
+    const whole = fields(parse(text));
+    if (whole['kind'] !== 'FleetStatus') return undefined;
+    const status = fields(whole['status']);
+    if (status['rollouts'] === undefined) return [];
+    return list(status, 'rollouts').map((rollout) => ({
+      name: string(rollout, 'name'),
+      suspended: rollout['suspended'] === true,
+      run: optional(rollout, 'run'),
+      waves: list(rollout, 'waves').map((wave) => ({
+        name: string(wave, 'name'),
+        state: waveState(wave),
+        clusters: number(wave, 'clusters'),
+        done: number(wave, 'done'),
+        failed: number(wave, 'failed'),
+        message: string(wave, 'message'),
+      })),
+    }));
+  } catch {
+    return undefined;
+  }
+}
+
+function waveState(wave: Fields): WaveState {
+  const state = waveStates.find((one) => one === wave['state']);
+  if (state === undefined) throw new Unreadable('state');
+  return state;
 }
 
 function readCondition(one: Fields): Condition {

@@ -3,7 +3,7 @@ import Table from 'cli-table3';
 import type { Action } from '../model/action.ts';
 import type { Plan } from '../model/plan.ts';
 import { isReason, reasons } from '../model/reason.ts';
-import type { NodeStatus, StatusDocument } from '../model/status.ts';
+import type { FleetRolloutStatus, NodeStatus, StatusDocument } from '../model/status.ts';
 import { clean } from './clean.ts';
 import { moment, shortTime } from './moment.ts';
 import { mainRun, summarize } from './summary.ts';
@@ -59,6 +59,9 @@ export function planText(result: PlannedPass): string {
       return `holds: ${hold.reason}: ${clean(hold.message)}${until === undefined ? '' : ` (until ${until})`}`;
     }),
     ...runs.map((run) => `run ${run.id} ${run.state}: ${run.reason}: ${clean(run.message)}`),
+    ...Object.entries(plan.ledger.requests)
+      .filter(([, request]) => request.state === 'Waiting')
+      .map(([name, { reason, message }]) => `request ${name} waits: ${reason}: ${clean(message)}`),
     '',
     plan.nodes.length === 0
       ? 'no node was seen'
@@ -156,8 +159,8 @@ export function nodeTable(nodes: readonly NodeStatus[]): string {
   );
 }
 
-/** All clusters as `oakum status` shows them. */
-export function fleetText(docs: readonly StatusDocument[]): string {
+/** All clusters as `oakum status` shows them, and each rollout with its waves as the fleet's page does. */
+export function fleetText(docs: readonly StatusDocument[], rollouts: readonly FleetRolloutStatus[] = []): string {
   if (docs.length === 0) return 'the status branch holds no cluster yet\n';
   return joinLines([
     textTable(
@@ -178,7 +181,25 @@ export function fleetText(docs: readonly StatusDocument[]): string {
         ];
       }),
     ),
+    ...(rollouts.length === 0 ? [] : ['', rolloutTable(rollouts)]),
   ]);
+}
+
+function rolloutTable(rollouts: readonly FleetRolloutStatus[]): string {
+  return textTable(
+    ['ROLLOUT', 'WAVE', 'STATE', 'CLUSTERS', 'DONE', 'FAILED', 'WAITED FOR'],
+    rollouts.flatMap((rollout) =>
+      rollout.waves.map((wave) => [
+        (rollout.run ?? `${rollout.name}, not started yet`) + (rollout.suspended ? ', suspended' : ''),
+        wave.name,
+        wave.state,
+        String(wave.clusters),
+        String(wave.done),
+        String(wave.failed),
+        cut(wave.message, 80),
+      ]),
+    ),
+  );
 }
 
 /** Why a node is where it is, what comes next, and what a person can do. */

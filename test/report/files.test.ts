@@ -203,6 +203,17 @@ describe('the terminal', () => {
     const world = aWorld();
     await world.pass();
     const result = await resultOf(world, await world.pass());
+    const { ledger } = result.plan;
+    const [request] = Object.values(ledger.requests);
+    if (!request) throw new Error('there is no request');
+    const held = {
+      ...request,
+      state: 'Waiting',
+      reason: 'MergedWithoutApproval',
+      message: 'nobody agreed',
+    } as const;
+    const plan = { ...result.plan, ledger: { ...ledger, requests: { later: held } } };
+    expect(planText({ ...result, plan })).toContain('\nrequest later waits: MergedWithoutApproval: nobody agreed\n');
     expect(planText(result)).toMatch(/cluster prod at 2026-06-01T12:00:00Z.*\n(.*\n)*.*create Job .* on worker-1/);
     await world.run(3_600_000, () => world.runs()[0]?.nodes['worker-1']?.phase === 'Rebooting');
     const doc = documentOf(await resultOf(world, await world.pass()));
