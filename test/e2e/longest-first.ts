@@ -10,6 +10,7 @@ const long = [
   'stories-many.test.ts',
   'stories-hub.test.ts',
   'adapter.test.ts',
+  'stories-rollout.test.ts',
 ];
 
 /** For vitest's `sequence.sequencer`. Vitest itself knows how long a file took only from an earlier run on the same machine. */
