@@ -12,7 +12,7 @@ export interface Stage {
   readonly ledger: () => LedgerDocument | undefined;
   readonly say: (line: string) => void;
   readonly print: (text: string) => void;
-  /** A person without a key pushes the request to the config branch. */
+  /** Somebody pushes the request to the config branch, unsigned and past the review. */
   readonly pushRequest: () => Promise<void>;
   /** Message of the commit at a branch of the repository; undefined: there is no such branch. */
   readonly messageOf: (branch: string) => Promise<string | undefined>;

@@ -1,9 +1,9 @@
-// A key made on the spot for the reviewer of the demo, and a program by which git signs with it: the demo needs neither gpg nor ssh-keygen.
+// Keys made on the spot for the people of the demo, and a program by which git signs with it: the demo needs neither gpg nor ssh-keygen.
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generateKey } from 'openpgp';
 
-/** A reviewer who can sign. */
+/** Somebody who can sign. */
 export interface DemoSigner {
   /** Armoured public key, for `signers/`. */
   readonly publicKey: string;
@@ -23,9 +23,9 @@ process.stderr.write('\\n[GNUPG:] SIG_CREATED D\\n');
 /** Makes a key for somebody; its files lie in `folder` and go with it. */
 export async function makeDemoSigner(folder: string, name: string, email: string): Promise<DemoSigner> {
   const { privateKey, publicKey } = await generateKey({ type: 'ecc', userIDs: [{ name, email }], format: 'armored' });
-  const script = join(folder, 'sign.mjs');
+  const script = join(folder, `sign-${email}.mjs`);
   writeFileSync(script, program(import.meta.resolve('openpgp'), privateKey), { mode: 0o600 });
-  const shim = join(folder, 'sign');
+  const shim = join(folder, `sign-${email}`);
   writeFileSync(shim, `#!/bin/sh\nexec "${process.execPath}" "${script}"\n`);
   chmodSync(shim, 0o700);
   return { publicKey, settings: { 'gpg.format': 'openpgp', 'gpg.program': shim, 'user.signingkey': email } };

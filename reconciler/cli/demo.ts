@@ -31,6 +31,7 @@ const longestMs = 900_000;
 const scenesMs = 15_000;
 const scenesPerSetting = 3;
 const minuteMs = 60_000;
+const ann = { name: 'Ann', email: 'ann@example.org' };
 const bob = { name: 'Bob', email: 'bob@example.org' };
 
 /** The run's time is a full minute, as every time of a schedule; the demo's clock is set so that it comes right after the scenes before it. */
@@ -82,11 +83,18 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
   const gitServer = await startDemoGit(folder);
   const url = `${gitServer.url}/config.git`;
   await git(folder, 'clone', '--quiet', url, work);
-  const signer = await makeDemoSigner(folder, bob.name, bob.email);
   const reviewer = join(folder, 'bob');
   await git(folder, 'clone', '--quiet', url, reviewer);
-  const bobs = { ...signer.settings, 'user.name': bob.name, 'user.email': bob.email };
-  for (const [name, value] of Object.entries(bobs)) await git(reviewer, 'config', name, value);
+  const signers: Record<string, string> = {};
+  for (const [clone, person] of [
+    [work, ann],
+    [reviewer, bob],
+  ] as const) {
+    const signer = await makeDemoSigner(folder, person.name, person.email);
+    signers[`signers/${person.email}.asc`] = signer.publicKey;
+    const settings = { ...signer.settings, 'user.name': person.name, 'user.email': person.email };
+    for (const [name, value] of Object.entries(settings)) await git(clone, 'config', name, value);
+  }
   const { openParts } = await import('./parts.ts');
 
   const began = realClock.now() + scenesMs + scenesPerSetting * (realClock.now() - entered);
@@ -101,9 +109,9 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
 
   screen.say(`the demo's clock is ${Math.round(aheadMs / 1000)} s ahead, so that the time of the run comes soon`);
   screen.say(
-    `a person commits a policy, clusters/demo/policy.yaml: daily, after ${bob.name} has approved; and ${bob.name}'s public key`,
+    `${ann.name} commits a policy, clusters/demo/policy.yaml: daily, after ${bob.name} has approved; and the public keys of both`,
   );
-  const first = { 'clusters/demo/policy.yaml': policy(at), [`signers/${bob.email}.asc`]: signer.publicKey };
+  const first = { 'clusters/demo/policy.yaml': policy(at), ...signers };
   await commit(work, first, 'demo: patch daily, one node at a time, when Bob approves');
 
   const log = openLog({ level: showLog ? 'info' : 'error' });
@@ -227,8 +235,8 @@ kubectl get nodes -L oakum.dev/run,oakum.dev/phase
 oakum status --cluster demo; oakum why worker-09
 oakum plan --cluster demo --forge git --branch main
 cd ${work} && git pull
-oakum request patch --cluster demo --name mine --nodes worker-09 --dir .
-git add . && git commit -m "demo: once more" && git push
+oakum request reboot --cluster demo --name mine --nodes worker-03 --dir .
+git add . && git commit -S -m "demo: once more" && git push
 cd ${reviewer} && git pull && oakum approve mine`;
 }
 
@@ -287,7 +295,7 @@ const demoFlags = {
 async function git(folder: string, ...words: string[]): Promise<string> {
   const { stdout } = await run('git', words, {
     cwd: folder,
-    env: { PATH: process.env['PATH'], ...personsGit(folder, { name: 'A person', email: 'person@example.org' }) },
+    env: { PATH: process.env['PATH'], ...personsGit(folder, ann) },
   });
   return stdout;
 }
