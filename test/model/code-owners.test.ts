@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ownersOf, type OwnerSyntax } from '../../reconciler/model/code-owners.ts';
+import { cpuMs } from '../support/cpu.ts';
 
 /** Owners of a path, group by group; a sentence when the file is not understood. */
 function owners(text: string, syntax: OwnerSyntax, path: string): string[] | string {
@@ -146,11 +147,12 @@ describe('what is not understood', () => {
   });
 
   it('is judged in reasonable time, however many stars there are', () => {
-    const begin = performance.now();
     const text = `${'*a'.repeat(240)}b @x\n${'**/a/'.repeat(90)}b @x`;
-    expect(owners(text, 'github', `${'a'.repeat(2_000)}/${'a/'.repeat(400)}c`)).toEqual([]);
-    expect(owners(`${'*a'.repeat(251)} @x`, 'github', 'a')).toContain('too long');
-    expect(performance.now() - begin).toBeLessThan(2_000);
+    const cost = cpuMs(() => {
+      expect(owners(text, 'github', `${'a'.repeat(2_000)}/${'a/'.repeat(400)}c`)).toEqual([]);
+      expect(owners(`${'*a'.repeat(251)} @x`, 'github', 'a')).toContain('too long');
+    });
+    expect(cost).toBeLessThan(10_000);
   });
 
   it('matches as a plain search does', () => {
