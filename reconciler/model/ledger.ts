@@ -250,6 +250,17 @@ export interface Outcome {
   readonly message: string;
 }
 
+/** Why a node stays out after its run. */
+export interface Quarantine {
+  readonly run: string;
+  readonly reason: Reason;
+  readonly message: string;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+  /** It broke off before its cordon (a node that is drained only before a reboot): the cordon is still to come. */
+  readonly toCordon?: true | undefined;
+}
+
 export interface NodeHistory {
   readonly uid: string;
   /** Last time that updates were installed and verified. */
@@ -263,8 +274,7 @@ export interface NodeHistory {
   /** Why the last run that was about the node left it as it was; until a run finds it patched or up to date. */
   readonly leftOut?: { readonly reason: Reason; readonly message: string; readonly since: number } | undefined;
   /** Our cordon stays on the node, and why; cleared when a person uncordons it or a later run ends well. */
-  readonly quarantine:
-    { readonly run: string; readonly reason: Reason; readonly message: string; readonly since: number } | undefined;
+  readonly quarantine: Quarantine | undefined;
   /** When reboots were asked for, newest last, at most ten. */
   readonly reboots: readonly number[];
   /** How long the node's last ways through a run took, milliseconds, newest last, at most five. */

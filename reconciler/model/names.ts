@@ -1,4 +1,5 @@
 // Every label, annotation, taint, namespace and field manager that Oakum owns.
+import { iso } from './instant.ts';
 
 /** The domain of everything that Oakum writes on objects of the cluster. */
 export const domain = 'oakum.dev';
@@ -41,6 +42,10 @@ export const progressAnnotation = `${domain}/progress`;
 export const pendingUpdatesAnnotation = `${domain}/pending-updates`;
 /** Annotation on a Node: present while the cordon is ours; a cordon without it is never lifted. JSON: run, since. */
 export const cordonAnnotation = `${domain}/cordoned-by`;
+/** The value of {@link cordonAnnotation}: the id of the run, and since when in milliseconds since the epoch. */
+export function cordonMark(run: string, since: number): string {
+  return JSON.stringify({ run, since: iso(since) });
+}
 /** Annotation on the Lease: JSON, the Oakum that waits for it (identity, node, time), written anew while it waits. */
 export const standbyAnnotation = `${domain}/standby`;
 /** Annotation on the namespace of the Jobs: the stop without Git. Any value stops; the value is shown as the reason. */

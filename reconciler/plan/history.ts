@@ -95,12 +95,21 @@ export function remember(
       return next === base ? undefined : next;
     case 'Failed':
       return { ...next, lastError: `${after.reason}: ${after.message}` };
-    case 'Quarantined':
+    case 'Quarantined': {
+      // The taint of a boot run has rules of its own.
+      const late = !after.cordoned && !after.foreignCordon && !run.triggers.some(({ kind }) => kind === 'boot');
       return {
         ...next,
         lastError: `${after.reason}: ${after.message}`,
-        quarantine: { run: run.id, reason: after.reason, message: after.message, since: now },
+        quarantine: {
+          run: run.id,
+          reason: after.reason,
+          message: after.message,
+          since: now,
+          ...(late ? { toCordon: true as const } : {}),
+        },
       };
+    }
     case 'Pending':
     case 'Preflight':
     case 'Downloading':

@@ -2,6 +2,7 @@
 import type { NodeRecord } from '../model/ledger.ts';
 import type { PodView } from '../model/observed.ts';
 import { iso } from '../model/instant.ts';
+import { cordonMark } from '../model/names.ts';
 import { evictionRound, podName, podsToMove, standingObstacles, tellObstacles, type Obstacle } from './drain.ts';
 import { leftAttached, noteEvacuations, tellVolumes } from './drain-beside.ts';
 import { isUnpatched } from './boot.ts';
@@ -109,7 +110,7 @@ function onlyBudgets(obstacles: readonly Obstacle[], pods: readonly PodView[]): 
 }
 
 function cordon(context: StepContext): StepResult['actions'][number] {
-  const mark = JSON.stringify({ run: context.run.id, since: iso(context.record.since) });
+  const mark = cordonMark(context.run.id, context.record.since);
   return { kind: 'cordon', node: context.node.name, uid: context.node.uid, mark };
 }
 

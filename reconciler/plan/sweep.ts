@@ -3,14 +3,14 @@ import type { Action } from '../model/action.ts';
 import { jobName } from '../model/digest.ts';
 import type { LedgerDocument, NodeHistory } from '../model/ledger.ts';
 import { runEnded } from '../model/ledger.ts';
-import { cordonAnnotation } from '../model/names.ts';
+import { cordonAnnotation, cordonMark } from '../model/names.ts';
 import { isUnderWay, type NodePhase } from '../model/node-phase.ts';
 import type { PlanInput } from './input.ts';
 import { isScanJob } from './scan.ts';
 
 /**
- * A node with our cordon needs a live step or a quarantine; else it is uncordoned. A quarantined node that a person uncordoned is
- * quarantined no more; the history of nodes that are gone is dropped. A Job without a running pod that no step waits for is deleted: it
+ * A node with our cordon needs a live step or a quarantine; else it is uncordoned. A quarantined node that was never cordoned is cordoned now; one that a
+ * person uncordoned is quarantined no more; the history of nodes that are gone is dropped. A Job without a running pod that no step waits for is deleted: it
  * would begin, whenever it can, on a node that takes pods again.
  */
 export function sweep(
@@ -31,7 +31,15 @@ export function sweep(
     const ours = node.annotations[cordonAnnotation] !== undefined;
     if (live.has(node.uid)) continue;
     const quarantined = known?.uid === node.uid && known.quarantine !== undefined;
-    if (quarantined && !node.unschedulable && known.quarantine && known.quarantine.since < input.now) {
+    if (quarantined && known.quarantine?.toCordon) {
+      if (node.unschedulable) {
+        history ??= { ...ledger.history };
+        history[node.name] = { ...known, quarantine: { ...known.quarantine, toCordon: undefined } };
+      } else {
+        const mark = cordonMark(known.quarantine.run, known.quarantine.since);
+        actions.push({ kind: 'cordon', node: node.name, uid: node.uid, mark });
+      }
+    } else if (quarantined && !node.unschedulable && known.quarantine && known.quarantine.since < input.now) {
       history ??= { ...ledger.history };
       history[node.name] = { ...known, quarantine: undefined };
       if (ours) actions.push({ kind: 'uncordon', node: node.name, uid: node.uid });

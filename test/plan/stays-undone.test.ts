@@ -56,6 +56,45 @@ const rebootJobs = (world: TinyWorld): number =>
     (action) => action.kind === 'createJob' && action.manifest.metadata.labels['oakum.dev/step'] === 'reboot',
   ).length;
 
+describe('a node that is patched in place, and breaks off', () => {
+  async function broken(): Promise<TinyWorld> {
+    const world = worldOf(['worker-1'], aPolicy({ drain: { when: 'beforeReboot' } }));
+    world.cluster.machine('worker-1').behaviour.fail = { patch: 'INSTALL_FAILED' };
+    await world.run(hour);
+    expect(world.ends()).toEqual(['worker-1: Quarantined/InstallFailed']);
+    return world;
+  }
+
+  it('is cordoned then, and stays quarantined', async () => {
+    const world = await broken();
+    expect(world.cluster.machine('worker-1').view.unschedulable).toBe(true);
+    expect(world.ledger?.history['worker-1']?.quarantine).toMatchObject({
+      reason: 'InstallFailed',
+      toCordon: undefined,
+    });
+    const cordons = world.cluster.done.filter(({ kind }) => kind === 'cordon');
+    expect(cordons).toHaveLength(1);
+  });
+
+  it('is quarantined no more when a person uncordons it', async () => {
+    const world = await broken();
+    world.cluster.change('worker-1', { unschedulable: false });
+    await world.run(hour);
+    expect(world.ledger?.history['worker-1']?.quarantine).toBeUndefined();
+    expect(world.cluster.machine('worker-1').view.unschedulable).toBe(false);
+  });
+
+  it('is proven and uncordoned by a later run, when it was repaired', async () => {
+    const world = await broken();
+    world.cluster.machine('worker-1').behaviour.fail = {};
+    world.change({ requests: [now, again] });
+    await world.run(6 * hour);
+    expect(run(world, 'again').nodes['worker-1']?.phase).toBe('Patched');
+    expect(world.ledger?.history['worker-1']?.quarantine).toBeUndefined();
+    expect(world.cluster.machine('worker-1').view.unschedulable).toBe(false);
+  });
+});
+
 describe('a quarantined node stays cordoned', () => {
   async function quarantined(): Promise<TinyWorld> {
     const world = worldOf(['worker-1']);

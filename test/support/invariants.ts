@@ -121,7 +121,9 @@ export function checkInvariants(input: PlanInput, plan: Plan): void {
         `the cordon of ${action.node} is not ours and would be lifted`,
       );
     }
-    if (action.kind === 'cordon' || action.kind === 'evict') {
+    // A node that broke off before its cordon gets it when its way has ended.
+    const late = action.kind === 'cordon' && plan.ledger.history[action.node]?.quarantine?.toCordon === true;
+    if ((action.kind === 'cordon' && !late) || action.kind === 'evict') {
       must(
         begun.some((run) => isUnderWay(run.nodes[action.node]?.phase ?? 'Pending')),
         `${action.kind} on ${action.node}, which is not under way`,
