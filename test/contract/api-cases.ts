@@ -526,7 +526,7 @@ export const API_CASES: readonly ApiCase[] = [
       await must(api, 201, 'POST', jobs(api), job(name, {}, { serviceAccountName: 'nobody-of-this-name' }));
       const selector = encodeURIComponent(`involvedObject.name=${name},reason=FailedCreate`);
       let events: Json[] = [];
-      for (let i = 0; i < 100 && events.length === 0; i++) {
+      for (let i = 0; i < 1_200 && events.length === 0; i++) {
         const list = await must(
           api,
           200,

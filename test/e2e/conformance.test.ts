@@ -1,5 +1,6 @@
 // The questions that the simulation answers, asked of a real API server: where the two differ, the simulation is wrong.
 import { request as httpsRequest } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { API_CASES, type ApiAnswer, type ApiUnderTest, type ApiWatch, type Json } from '../contract/api-cases.ts';
 import { createApi, type Access, type Api, type ApiAnswer as LabAnswer } from '../lab/api.ts';
@@ -60,11 +61,13 @@ function underTest(): ApiUnderTest {
     async throttleOnce() {
       const user = throttled;
       if (user === undefined) throw new Error('nobody can be throttled');
-      leaveSeat = takeSeat(user.access);
-      await until(
-        'requests of the user are refused',
-        async () => (await user.request('GET', '/api/v1/nodes')).status === 429,
-      );
+      // The request that takes the seat may itself be refused, while the one before it still sits there.
+      await until('requests of the user are refused', async () => {
+        leaveSeat();
+        leaveSeat = takeSeat(user.access);
+        await sleep(1_000);
+        return (await user.request('GET', '/api/v1/nodes')).status === 429;
+      });
       throttleNext = true;
     },
   };
@@ -121,7 +124,7 @@ async function startThrottledUser(own: ControlPlane): Promise<Api> {
     },
   });
   const everything = { verbs: ['*'], apiGroups: ['*'], resources: ['*'], clusterScope: true, namespaces: ['*'] };
-  await own.admin.create(`${flows}/flowschemas`, {
+  const schema = await own.admin.create(`${flows}/flowschemas`, {
     metadata: { name: 'no-seats' },
     spec: {
       priorityLevelConfiguration: { name: 'no-seats' },
@@ -130,7 +133,13 @@ async function startThrottledUser(own: ControlPlane): Promise<Api> {
       rules: [{ subjects: [{ kind: 'User', user: { name: 'throttled' } }], resourceRules: [everything] }],
     },
   });
-  return createApi(await own.userAccess('throttled'));
+  const user = createApi(await own.userAccess('throttled'));
+  // Until then a request takes a seat of another level.
+  await until('the flow schema is in force', async () => {
+    const { headers } = await user.request('GET', '/api/v1/nodes');
+    return headers['x-kubernetes-pf-flowschema-uid'] === schema.metadata.uid;
+  });
+  return user;
 }
 
 /** Even a level without shares lets one request through at a time: this one holds that seat, because its body never comes. */

@@ -27,6 +27,13 @@ export interface OakumAnswer {
   readonly stderr: string;
 }
 
+const running = new Set<OakumProcess>();
+
+/** Kills all services that this file has started. */
+export async function killAll(): Promise<void> {
+  await Promise.all([...running].map((one) => one.kill()));
+}
+
 /** Starts a service; it runs until it is killed or stopped. */
 export function startOakum(words: readonly string[]): OakumProcess {
   const child = spawn(process.execPath, [main, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -37,11 +44,14 @@ export function startOakum(words: readonly string[]): OakumProcess {
     child.kill(signal);
     return ended;
   };
-  return {
+  const started: OakumProcess = {
     log: () => log,
     kill: async () => void (await end('SIGKILL')),
     stop: () => end('SIGTERM'),
   };
+  running.add(started);
+  void ended.then(() => running.delete(started));
+  return started;
 }
 
 /** Runs a verb to its end. Rejects when it hangs. */

@@ -13,6 +13,7 @@ import { startWitness } from '../lab/witness.ts';
 import { ensureNamespace } from '../lab/workloads.ts';
 import { startGitServer, type GitServer } from '../support/git-server.ts';
 import { grant, serviceAccount } from './account.ts';
+import { killAll } from './process.ts';
 import { LightStory, Story } from './story.ts';
 
 /** Where the ordinary work of a story runs. */
@@ -125,6 +126,8 @@ export function openStage(options: ControlPlaneOptions = {}): Telling {
     stage = await Stage.open(options);
   });
   afterEach(async () => {
+    // All, before any cluster is emptied: the hub of another stage's story would fill it again.
+    await killAll();
     for (const story of told.splice(0).reverse()) await story.end();
   });
   afterAll(() => stage?.close());
