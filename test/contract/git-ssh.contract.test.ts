@@ -15,9 +15,12 @@ interface KeyPair {
   readonly line: string;
 }
 
+/** ssh2 now and then makes a key that it cannot read itself. */
 function keyPair(): KeyPair {
-  const { private: secret, public: line } = ssh2.utils.generateKeyPairSync('ed25519');
-  return { secret, line };
+  for (;;) {
+    const { private: secret, public: line } = ssh2.utils.generateKeyPairSync('ed25519');
+    if (!(ssh2.utils.parseKey(secret) instanceof Error)) return { secret, line };
+  }
 }
 
 interface SshServer {
