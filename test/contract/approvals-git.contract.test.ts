@@ -1,8 +1,5 @@
 // Approvals without a forge, from commit to Job: signatures in a real repository behind `git http-backend`, keys as of the last accepted commit.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { acceptedSigners } from '../../reconciler/cli/accepted-signers.ts';
-import { openPlainGit } from '../../reconciler/adapters/forge-git.ts';
-import type { PlainGitSeat } from '../../reconciler/cli/forge.ts';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { readSchemas } from '../../reconciler/adapters/assets.ts';
 import { approve, type ApproveFlags } from '../../reconciler/cli/approve.ts';
@@ -14,6 +11,7 @@ import { parse } from 'yaml';
 import { openSigningPlace, sshSettings, type SigningPlace } from '../support/signing.ts';
 import { commitFiles, gitEnvironment, startGitServer, type GitServer } from '../support/git-server.ts';
 import { ApprovalWorld } from './approval-world.ts';
+import { plainGitOf } from './plain-git-world.ts';
 import { openClone, personAt, type SigningClone } from './signing-clone.ts';
 
 const minute = 60_000;
@@ -56,20 +54,12 @@ beforeAll(() => {
 }, 60_000);
 afterAll(() => place.stop());
 
-const plain = (deployed?: ReadonlyMap<string, string>) => ({
-  url: remote.url,
-  folder: remote.folder,
-  open: ({ git, accepted, own }: PlainGitSeat) =>
-    openPlainGit({
-      git,
-      url: remote.url,
-      branch: 'main',
-      signers: acceptedSigners(git, accepted, deployed),
-      own,
-      clock: { now: () => oakum.now },
-      log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
-    }),
-});
+const plain = (deployed?: ReadonlyMap<string, string>) =>
+  plainGitOf(
+    remote,
+    () => oakum.now,
+    () => deployed,
+  );
 
 async function open(files: Readonly<Record<string, string>>, deployed?: ReadonlyMap<string, string>): Promise<void> {
   clone.commit('root', files, { signed: false });

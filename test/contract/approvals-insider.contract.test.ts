@@ -1,23 +1,10 @@
 // What somebody with write access might try with signatures in plain Git: approvals of long ago, and merges that were never meant for the config branch.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { openPlainGit } from '../../reconciler/adapters/forge-git.ts';
-import { acceptedSigners } from '../../reconciler/cli/accepted-signers.ts';
-import type { PlainGitSeat } from '../../reconciler/cli/forge.ts';
-import { startGitServer, type GitServer } from '../support/git-server.ts';
 import { openSigningPlace, type SigningPlace } from '../support/signing.ts';
-import { ApprovalWorld } from './approval-world.ts';
-import { openClone, type SigningClone } from './signing-clone.ts';
+import type { ApprovalWorld } from './approval-world.ts';
+import { keysOf, loose, openPlainGitWorld, policy, policyFile, type PlainGitWorld } from './plain-git-world.ts';
+import type { SigningClone } from './signing-clone.ts';
 
-const minute = 60_000;
-const start = Date.UTC(2026, 10, 2, 9);
-const policyFile = 'clusters/prod/policy.yaml';
-const policy = (more = ''): string => `apiVersion: oakum.dev/v1alpha1
-kind: PatchPolicy
-metadata: { name: prod }
-spec:
-  approval: { mode: review, approvers: ["@ann@example.org", "@bob@example.org"] }
-${more}`;
-const loose = policy('  drain: { force: true }\n');
 const requestFile = 'clusters/prod/requests/now.yaml';
 const request = `apiVersion: oakum.dev/v1alpha1
 kind: PatchRequest
@@ -26,45 +13,24 @@ spec: { reason: a test }
 `;
 
 let place: SigningPlace;
-let remote: GitServer;
+let world: PlainGitWorld;
 let clone: SigningClone;
 let oakum: ApprovalWorld;
 let signers = '';
 
 beforeAll(() => {
   place = openSigningPlace();
-  signers = ['ann', 'bob'].map((name) => `${name}@example.org ${place.sshKey(name, ['ed25519'])}\n`).join('');
+  signers = keysOf(place, 'ann', 'bob');
 }, 60_000);
 afterAll(() => place.stop());
 beforeEach(async () => {
-  remote = await startGitServer();
-  clone = openClone(place, remote, () => oakum?.now ?? start);
-  clone.commit('root', { [policyFile]: policy(), 'signers/allowed_signers': signers }, { signed: false });
-  clone.push();
-  const open = ({ git, accepted, own }: PlainGitSeat) =>
-    openPlainGit({
-      git,
-      url: remote.url,
-      branch: 'main',
-      signers: acceptedSigners(git, accepted, undefined),
-      own,
-      clock: { now: () => oakum.now },
-      log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
-    });
-  oakum = new ApprovalWorld({ url: remote.url, folder: remote.folder, open }, start);
-  oakum.cluster.addNode('n1');
-  await oakum.pass();
+  world = await openPlainGitWorld(place, signers);
+  ({ clone, oakum } = world);
 });
-afterEach(async () => {
-  await oakum.close();
-  await remote.stop();
-});
+afterEach(() => world.close());
 
-const settle = async (): Promise<string> => {
-  const { plan } = await oakum.pass(minute);
-  return plan.holds.map(({ reason, message }) => `${reason}: ${message}`).join('\n');
-};
-const forced = (): boolean | undefined => oakum.ledger()?.rules?.rules.force;
+const settle = (): Promise<string> => world.settle();
+const forced = (): boolean | undefined => world.forced();
 
 it('content that an approval file once approved does not come back with it', async () => {
   clone.commit('ann', { [policyFile]: loose });

@@ -1,23 +1,10 @@
 // A rewritten branch under review without a forge: the word in accept-rewrite.yaml counts when somebody allowed has signed for it, and in no other way.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { openPlainGit } from '../../reconciler/adapters/forge-git.ts';
-import { acceptedSigners } from '../../reconciler/cli/accepted-signers.ts';
-import type { PlainGitSeat } from '../../reconciler/cli/forge.ts';
-import { startGitServer, type GitServer } from '../support/git-server.ts';
 import { openSigningPlace, type SigningPlace } from '../support/signing.ts';
-import { ApprovalWorld } from './approval-world.ts';
-import { openClone, type SigningClone } from './signing-clone.ts';
+import type { ApprovalWorld } from './approval-world.ts';
+import { keysOf, loose, openPlainGitWorld, policy, policyFile, type PlainGitWorld } from './plain-git-world.ts';
+import type { SigningClone } from './signing-clone.ts';
 
-const minute = 60_000;
-const start = Date.UTC(2026, 10, 2, 9);
-const policyFile = 'clusters/prod/policy.yaml';
-const policy = (more = ''): string => `apiVersion: oakum.dev/v1alpha1
-kind: PatchPolicy
-metadata: { name: prod }
-spec:
-  approval: { mode: review, approvers: ["@ann@example.org", "@bob@example.org"] }
-${more}`;
-const loose = policy('  drain: { force: true }\n');
 const word = 'accept-rewrite.yaml';
 const wordOf = (from: string, to: string): string => `apiVersion: oakum.dev/v1alpha1
 kind: AcceptRewrite
@@ -26,53 +13,29 @@ spec: { from: [${from}], to: ${to}, reason: a secret is out }
 `;
 
 let place: SigningPlace;
-let remote: GitServer;
+let world: PlainGitWorld;
 let clone: SigningClone;
 let oakum: ApprovalWorld;
 let signers = '';
-/** The keys of the deployment; undefined: those of the commit accepted last count. */
-let deployed = (): ReadonlyMap<string, string> | undefined => undefined;
 let stranger = '';
-const keysOf = (...names: string[]): string =>
-  names.map((name) => `${name}@example.org ${place.sshKey(name, ['ed25519'])}\n`).join('');
+/** The keys of the deployment; undefined: those of the commit accepted last count. */
+let deployed: ReadonlyMap<string, string> | undefined;
 
 beforeAll(() => {
   place = openSigningPlace();
-  signers = keysOf('ann', 'bob');
-  stranger = keysOf('eve');
+  signers = keysOf(place, 'ann', 'bob');
+  stranger = keysOf(place, 'eve');
 }, 60_000);
 afterAll(() => place.stop());
 beforeEach(async () => {
-  deployed = () => new Map([['signers/allowed_signers', signers]]);
-  remote = await startGitServer();
-  clone = openClone(place, remote, () => oakum?.now ?? start);
-  clone.commit('root', { [policyFile]: policy(), 'signers/allowed_signers': signers }, { signed: false });
-  clone.push();
-  const open = ({ git, accepted, own }: PlainGitSeat) =>
-    openPlainGit({
-      git,
-      url: remote.url,
-      branch: 'main',
-      signers: acceptedSigners(git, accepted, deployed()),
-      own,
-      clock: { now: () => oakum.now },
-      log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
-    });
-  oakum = new ApprovalWorld({ url: remote.url, folder: remote.folder, open }, start);
-  oakum.cluster.addNode('n1');
-  await oakum.pass();
+  deployed = new Map([['signers/allowed_signers', signers]]);
+  world = await openPlainGitWorld(place, signers, () => deployed);
+  ({ clone, oakum } = world);
 });
-afterEach(async () => {
-  await oakum.close();
-  await remote.stop();
-});
+afterEach(() => world.close());
 
-const settle = async (): Promise<string> => {
-  const { plan } = await oakum.pass(minute);
-  return plan.holds.map(({ reason, message }) => `${reason}: ${message}`).join('\n');
-};
-const forced = (): boolean | undefined => oakum.ledger()?.rules?.rules.force;
-
+const settle = (): Promise<string> => world.settle();
+const forced = (): boolean | undefined => world.forced();
 const accepted = (): string | undefined => oakum.ledger()?.accepted?.commit;
 
 /** A freeze is accepted, then taken out of the history by force: main goes on from before it, with a looser policy. Tells the lost commit and the new tip. */
@@ -145,7 +108,7 @@ it('is not taken by a signed word about another rewrite', async () => {
 });
 
 it('holds where the keys of the deployment are not given, and the lost commit, which had the keys, is gone from the remote', async () => {
-  deployed = () => undefined;
+  deployed = undefined;
   await oakum.restart();
   const { lost, tip } = await rewritten();
   clone.topic('ann', { [word]: wordOf(lost, tip) });
