@@ -1,10 +1,10 @@
 // The Lease port: one Oakum at a time acts on a cluster, by a coordination Lease that is renewed or lost.
 import { AdapterError } from '../model/failure.ts';
-import { fieldManager, jobNamespace, leaseName, managedBy, managedByLabel } from '../model/names.ts';
+import { fieldManager, jobNamespace, leaseName, managedBy, managedByLabel, standbyAnnotation } from '../model/names.ts';
 import type { Clock, Lease, Log } from '../ports.ts';
 import { call, read, refusal } from './kubernetes-calls.ts';
 import type { KubeObject } from './kubernetes-calls.ts';
-import { standbyText, watchStandby, withStandby } from './lease-standby.ts';
+import { readStandby, standbyText, watchStandby, withStandby } from './lease-standby.ts';
 import type { KubeRequest, Transport } from './kubernetes-transport.ts';
 
 export interface LeaseOptions {
@@ -225,6 +225,16 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
     lose();
   };
 
+  /** Takes back that we wait, so that nothing is given to us any more. The holder may write at the same time, so a conflict is tried again. */
+  const withdraw = async (): Promise<void> => {
+    for (let tries = 0; tries < 3; tries++) {
+      const lease = await readUrgently();
+      const said = readStandby(lease?.metadata.annotations?.[standbyAnnotation]);
+      if (lease === undefined || said?.identity !== identity) return;
+      if ((await put(lease, withStandby(lease.metadata, undefined), lease['spec'])) !== undefined) return;
+    }
+  };
+
   const readUrgently = async (): Promise<KubeObject | undefined> => {
     const urgent: Transport = {
       ...transport,
@@ -267,7 +277,7 @@ export function openLease(transport: Transport, options: LeaseOptions): Lease {
     release: async () => {
       stop.abort();
       await running;
-      if (renewedAt === undefined) return;
+      if (renewedAt === undefined) return withdraw();
       renewedAt = undefined;
       holder = undefined;
       await giveBack();

@@ -160,6 +160,14 @@ export function leaseContract(name: string, open: () => Promise<ClusterWorld>, s
       const two = take(lease, 'two');
       await until(() => one.standby?.()?.identity === 'two');
       await two.release();
+      // One that stops takes its word back: nothing is given to it any more.
+      expect((await stored(lease)).metadata.annotations).not.toHaveProperty(['oakum.dev/standby']);
+      await until(() => one.standby?.() === undefined, renewMs * 4);
+      const wire = fragile(world.transport);
+      const dead = take(lease, 'dead', wire);
+      await until(() => one.standby?.()?.identity === 'dead');
+      wire.cut = true;
+      await expect(dead.release()).rejects.toThrow('cut');
       await one.release();
       const three = take(lease, 'three');
       await until(() => three.held());
@@ -253,6 +261,21 @@ export function leaseContract(name: string, open: () => Promise<ClusterWorld>, s
       wire.cut = true;
       wrong = 3_600_000;
       await until(() => !one.held(), durationMs);
+    });
+
+    it('has another term each time it is won, and the same while it is renewed', async () => {
+      const wire = fragile(world.transport);
+      const one = take(fresh(), 'one', wire);
+      await until(() => one.held());
+      expect(one.term?.()).toBe(1);
+      await world.pass(renewMs * 4);
+      expect([one.held(), one.term?.()]).toEqual([true, 1]);
+      wire.cut = true;
+      await until(() => !one.held());
+      expect(one.term?.()).toBe(1);
+      wire.cut = false;
+      await until(() => one.held());
+      expect(one.term?.()).toBe(2);
     });
 
     it('is lost at once when the right to it is', async () => {
