@@ -16,12 +16,13 @@ import { leaseContract } from '../contract/lease-suite.ts';
 import { startControlPlane } from '../lab/control-plane.ts';
 import type { ControlPlane } from '../lab/control-plane.ts';
 import { renderKubeconfig } from '../lab/kubeconfig.ts';
+import { patience } from '../lab/wait.ts';
 
 let plane: ControlPlane;
 beforeAll(async () => {
   plane = await startControlPlane();
-}, 120_000);
-afterAll(() => plane.stop(), 60_000);
+});
+afterAll(() => plane.stop());
 
 const connect = (): Transport =>
   httpTransport({ kind: 'text', text: plane.kubeconfig() }, { rate: { perSecond: 1_000, burst: 1_000 } });
@@ -122,11 +123,11 @@ describe('bad weather, a real API server', () => {
     await power.startApiServer();
     await addNode('after-the-restart');
     await vi.waitFor(async () => expect(await names(watched)).toContain('after-the-restart'), {
-      timeout: 60_000,
+      timeout: 60_000 * patience,
       interval: 500,
     });
     await watched.close();
-  }, 120_000);
+  });
 
   it('leaves nothing half done when etcd hangs', async ({ skip }) => {
     const { power } = plane;
@@ -143,13 +144,13 @@ describe('bad weather, a real API server', () => {
       power.thawEtcd();
     }
     await vi.waitFor(async () => expect(await watched.act(cordon)).toEqual({ kind: 'done' }), {
-      timeout: 30_000,
+      timeout: 30_000 * patience,
       interval: 500,
     });
     const seen = (await watched.observe(nothing)).nodes.find(({ name }) => name === 'while-frozen');
     expect(seen).toMatchObject({ unschedulable: true, annotations: { 'oakum.dev/cordoned-by': '{}' } });
     await watched.close();
-  }, 120_000);
+  });
 });
 
 /** Sockets of this machine that are or were connected to the API server, those that wait for their end included. */

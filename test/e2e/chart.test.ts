@@ -1,9 +1,7 @@
 // The chart on a real API server: every object is taken without a warning, its rights are enough, and its admission policy lets only Oakum in.
-import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { findHelm, renderChart, type Rendered } from '../chart/helm.ts';
@@ -14,9 +12,9 @@ import { startLightNodes, type LightNodes } from '../lab/light-nodes.ts';
 import { createPatchProgram } from '../lab/patch-program.ts';
 import { until } from '../lab/wait.ts';
 import { commitFiles, git, startGitServer, type GitServer } from '../support/git-server.ts';
+import { runOakum } from './process.ts';
 import { policy, request } from './wishes.ts';
 
-const main = fileURLToPath(new URL('../../reconciler/main.ts', import.meta.url));
 const release = 'oakum-system';
 const image = `registry.example.org/busybox@sha256:${'1'.repeat(64)}`;
 
@@ -307,17 +305,10 @@ async function once(): Promise<string> {
   writeFileSync(kubeconfig, renderKubeconfig(oakum.access), { mode: 0o600 });
   // Only what a pod has and this machine has not: its account, its volume, its time.
   const here = ['--kubeconfig', kubeconfig, '--cache-dir', join(folder, 'cache'), '--reboot-delay', '1s'];
-  return new Promise((resolve, reject) => {
-    execFile(
-      process.execPath,
-      [main, 'once', ...here],
-      { env: { PATH: process.env['PATH'], ...(Object.fromEntries(given) as Record<string, string>) }, timeout: 60_000 },
-      (error, stdout, stderr) => {
-        if (error === null) resolve(stdout + stderr);
-        else reject(new Error(`${error.message}\n${stdout}${stderr}`));
-      },
-    );
-  });
+  const environment = { PATH: process.env['PATH'], ...(Object.fromEntries(given) as Record<string, string>) };
+  const { code, stdout, stderr } = await runOakum(['once', ...here], environment);
+  if (code !== 0) throw new Error(`exit code ${code}\n${stdout}${stderr}`);
+  return stdout + stderr;
 }
 
 /** A Job that Oakum made in the run above. */

@@ -3,12 +3,13 @@ import { spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { patience } from '../lab/wait.ts';
 
 const main = fileURLToPath(new URL('../../reconciler/main.ts', import.meta.url));
 /** Node keeps what it compiled: a suite starts the same program some hundred times. */
-const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'oakum-compile-cache') };
+const cache = { NODE_COMPILE_CACHE: join(tmpdir(), 'oakum-compile-cache') };
 /** A verb that has not ended by then hangs. */
-const answerMs = 90_000;
+const answerMs = 90_000 * patience;
 
 /** One service that runs. */
 export interface OakumProcess {
@@ -36,7 +37,10 @@ export async function killAll(): Promise<void> {
 
 /** Starts a service; it runs until it is killed or stopped. */
 export function startOakum(words: readonly string[]): OakumProcess {
-  const child = spawn(process.execPath, [main, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [main, ...words], {
+    env: { ...process.env, ...cache },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (log += chunk.toString()));
   const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
@@ -54,10 +58,13 @@ export function startOakum(words: readonly string[]): OakumProcess {
   return started;
 }
 
-/** Runs a verb to its end. Rejects when it hangs. */
-export async function runOakum(words: readonly string[]): Promise<OakumAnswer> {
+/** Runs a verb to its end, in our environment unless another is given. Rejects when it hangs. */
+export async function runOakum(
+  words: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<OakumAnswer> {
   const child = spawn(process.execPath, [main, ...words], {
-    env,
+    env: { ...environment, ...cache },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: answerMs,
   });

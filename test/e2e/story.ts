@@ -15,7 +15,7 @@ import { runOakum, startOakum, type OakumAnswer, type OakumProcess } from './pro
 import type { SeenJob, SeenNode, SeenStatus } from './seen.ts';
 import { fleet } from './wishes.ts';
 
-/** Waits of stories: long enough for a machine that is three times slower. */
+/** Waits of stories; `until` multiplies them. */
 const statusMs = 180_000;
 const factMs = 90_000;
 /** Between two looks: the API server and the processes under test share two cores with whoever looks. */
