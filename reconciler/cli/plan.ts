@@ -37,7 +37,7 @@ export function registerPlan(program: Command): void {
         process.stdout.write(
           flags.output === 'json'
             ? `${JSON.stringify(results.map(planJson), null, 2)}\n`
-            : results.map((result) => planText(result)).join('\n'),
+            : results.map((result) => planText(result, process.stdout.columns)).join('\n'),
         );
       } finally {
         await parts.close();

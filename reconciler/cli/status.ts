@@ -36,9 +36,10 @@ export interface ReadFleet {
 
 function print({ docs, rollouts }: ReadFleet, { cluster, output }: StatusFlags): string {
   const [only] = docs;
+  const width = process.stdout.columns as number | undefined;
   if (output === 'json') return `${JSON.stringify(cluster === undefined ? docs : only, null, 2)}\n`;
   if (output === 'yaml') return docs.map(statusYaml).join('---\n');
-  return cluster !== undefined && only ? clusterText(only) : fleetText(docs, rollouts);
+  return cluster !== undefined && only ? clusterText(only, width) : fleetText(docs, rollouts, width);
 }
 
 /** Documents as `readDocuments` has them. */

@@ -16,11 +16,24 @@ export interface PlannedPass {
   readonly plan: Plan;
 }
 
-/** A table without colours and with as few lines as can be read. */
-export function textTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** Columns that hold sentences: these are wrapped where a terminal is too narrow. Names and times stay whole. */
+const sentences = new Set(['MESSAGE', 'NEXT', 'WAITED FOR']);
+
+/** Narrower than this a sentence cannot be read. */
+const narrowest = 20;
+
+const padding = 2;
+
+/**
+ * A table without colours and with as few lines as can be read. `width`: columns of the terminal; sentences are wrapped to fit into it. Without
+ * it, as for a pipe, every row is one line. Nothing is cut.
+ */
+function textTable(head: readonly string[], given: readonly (readonly string[])[], width: number | undefined): string {
+  const rows = given.map((row) => row.map((cell) => (cell === '' ? '–' : clean(cell))));
   const table = new Table({
     head: [...head],
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+    ...(width === undefined ? {} : { colWidths: columnWidths(head, rows, width), wordWrap: true }),
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': padding },
     chars: {
       top: '',
       'top-mid': '',
@@ -39,7 +52,7 @@ export function textTable(head: readonly string[], rows: readonly (readonly stri
       middle: '',
     },
   });
-  for (const row of rows) table.push(row.map((cell) => (cell === '' ? '–' : clean(cell))));
+  table.push(...rows);
   return table
     .toString()
     .split('\n')
@@ -47,8 +60,34 @@ export function textTable(head: readonly string[], rows: readonly (readonly stri
     .join('\n');
 }
 
-/** What a pass would do now, what it would not do, and why. Ends with a newline. */
-export function planText(result: PlannedPass): string {
+/** Each column as wide as its widest cell, and sentences narrower by turns until all fit or only their longest words do. */
+function columnWidths(head: readonly string[], rows: readonly (readonly string[])[], width: number): number[] {
+  const cells = head.map((name, at) => [name, ...rows.map((row) => row[at] ?? '')]);
+  const widths = cells.map((texts) => padding + longest(texts));
+  const least = cells.map((texts) => padding + Math.max(narrowest, longest(texts.flatMap((text) => text.split(' ')))));
+  // The padding of the last column is not seen.
+  for (let over = widths.reduce((sum, one) => sum + one, -padding) - width; over > 0; over--) {
+    const room = (at: number): number => (sentences.has(head[at] ?? '') ? (widths[at] ?? 0) - (least[at] ?? 0) : 0);
+    const [widest] = [...widths.keys()]
+      .filter((at) => room(at) > 0)
+      .sort((one, two) => (widths[two] ?? 0) - (widths[one] ?? 0));
+    if (widest === undefined) break;
+    widths[widest] = (widths[widest] ?? 0) - 1;
+  }
+  return widths;
+}
+
+function longest(texts: readonly string[]): number {
+  return texts.reduce((most, text) => Math.max(most, cellsOf(text)), 0);
+}
+
+/** How many cells of a terminal a text takes, at most: scripts beyond the alphabets may take two each. */
+function cellsOf(text: string): number {
+  return [...text].reduce((sum, char) => sum + (char > '\u10ff' ? 2 : 1), 0);
+}
+
+/** What a pass would do now, what it would not do, and why. Ends with a newline. `width`: columns of the terminal. */
+export function planText(result: PlannedPass, width?: number): string {
   const { plan } = result;
   const runs = Object.values(plan.ledger.runs).filter((run) => run.endedAt === undefined);
   const actions = plan.actions.flatMap((action) => tellAction(action) ?? []);
@@ -71,10 +110,11 @@ export function planText(result: PlannedPass): string {
             node.node,
             node.phase,
             node.reason,
-            cut(node.message, 70),
-            cut(node.next, 40),
+            node.message,
+            node.next,
             shortTime(moment(node.at)),
           ]),
+          width,
         ),
     '',
     actions.length === 0 ? 'nothing would be done now' : 'would be done now:',
@@ -115,7 +155,7 @@ function tellAction(action: Action): string | undefined {
 }
 
 /** One cluster as `oakum status --cluster NAME` shows it. */
-export function clusterText(doc: StatusDocument): string {
+export function clusterText(doc: StatusDocument, width?: number): string {
   const run = mainRun(doc);
   return joinLines([
     `${doc.cluster}: ${summarize(doc)}`,
@@ -123,18 +163,20 @@ export function clusterText(doc: StatusDocument): string {
     '',
     textTable(
       ['CONDITION', 'STATUS', 'REASON', 'SINCE (UTC)', 'MESSAGE'],
-      doc.conditions.map((one) => [one.type, one.status, one.reason, shortTime(one.since), cut(one.message, 90)]),
+      doc.conditions.map((one) => [one.type, one.status, one.reason, shortTime(one.since), one.message]),
+      width,
     ),
     ...doc.problems.map((one) => `problem: ${one.file}:${one.line}:${one.column}: ${one.path} ${one.message}`),
     '',
-    nodeTable(doc.nodes),
+    nodeTable(doc.nodes, width),
     ...(run ? ['', `run ${run.id} (${run.trigger}) ${run.state}: ${run.reason}: ${run.message}`] : []),
     ...(doc.requests.length > 0
       ? [
           '',
           textTable(
             ['REQUEST', 'STATE', 'REASON', 'MESSAGE', 'RUN'],
-            doc.requests.map((one) => [one.name, one.state, one.reason, cut(one.message, 80), one.run ?? '']),
+            doc.requests.map((one) => [one.name, one.state, one.reason, one.message, one.run ?? '']),
+            width,
           ),
         ]
       : []),
@@ -143,8 +185,7 @@ export function clusterText(doc: StatusDocument): string {
   ]);
 }
 
-/** The nodes of a cluster as a table. */
-export function nodeTable(nodes: readonly NodeStatus[]): string {
+function nodeTable(nodes: readonly NodeStatus[], width: number | undefined): string {
   if (nodes.length === 0) return 'no node was seen';
   return textTable(
     ['NODE', 'PHASE', 'REASON', 'MESSAGE', 'LAST PATCHED (UTC)', 'PENDING'],
@@ -152,15 +193,20 @@ export function nodeTable(nodes: readonly NodeStatus[]): string {
       node.name,
       node.phase,
       node.reason,
-      cut(node.message, 70),
+      node.message,
       shortTime(node.lastPatched),
       `${node.pendingUpdates ?? 'not known'}${node.rebootRequired ? ', reboot' : ''}`,
     ]),
+    width,
   );
 }
 
 /** All clusters as `oakum status` shows them, and each rollout with its waves as the fleet's page does. */
-export function fleetText(docs: readonly StatusDocument[], rollouts: readonly FleetRolloutStatus[] = []): string {
+export function fleetText(
+  docs: readonly StatusDocument[],
+  rollouts: readonly FleetRolloutStatus[] = [],
+  width?: number,
+): string {
   if (docs.length === 0) return 'the status branch holds no cluster yet\n';
   return joinLines([
     textTable(
@@ -180,12 +226,13 @@ export function fleetText(docs: readonly StatusDocument[], rollouts: readonly Fl
           shortTime(doc.policy?.next[0]),
         ];
       }),
+      width,
     ),
-    ...(rollouts.length === 0 ? [] : ['', rolloutTable(rollouts)]),
+    ...(rollouts.length === 0 ? [] : ['', rolloutTable(rollouts, width)]),
   ]);
 }
 
-function rolloutTable(rollouts: readonly FleetRolloutStatus[]): string {
+function rolloutTable(rollouts: readonly FleetRolloutStatus[], width: number | undefined): string {
   return textTable(
     ['ROLLOUT', 'WAVE', 'STATE', 'CLUSTERS', 'DONE', 'FAILED', 'WAITED FOR'],
     rollouts.flatMap((rollout) =>
@@ -196,9 +243,10 @@ function rolloutTable(rollouts: readonly FleetRolloutStatus[]): string {
         String(wave.clusters),
         String(wave.done),
         String(wave.failed),
-        cut(wave.message, 80),
+        wave.message,
       ]),
     ),
+    width,
   );
 }
 
@@ -222,10 +270,6 @@ export function whyText(cluster: string, node: NodeStatus, observedCommit: strin
     ...line('last error', node.lastError),
     ...line('as of', observedCommit === '' ? 'no config commit was accepted yet' : `config commit ${observedCommit}`),
   ]);
-}
-
-function cut(text: string, longest: number): string {
-  return clean(text, longest);
 }
 
 function joinLines(lines: readonly string[]): string {

@@ -222,4 +222,32 @@ describe('the terminal', () => {
     expect(clusterText(doc)).toContain('worker-2');
     expect(fleetText([doc])).toContain('prod');
   });
+
+  it('wrap sentences into the terminal, and cut nothing', async () => {
+    const world = aWorld();
+    const result = await resultOf(world, await world.pass());
+    const message =
+      'PodDisruptionBudget work/web can never allow pod work/web-55b6fd5567-wk7jj to go: it needs 2 of 2 pods';
+    const nodes = result.plan.nodes.map((node) => ({ ...node, message }));
+    const held = { ...result, plan: { ...result.plan, nodes } };
+    const doc = documentOf(held);
+    for (const tell of [(width?: number) => clusterText(doc, width), (width?: number) => planText(held, width)]) {
+      // For a pipe, a row is a line.
+      expect(
+        tell()
+          .split('\n')
+          .filter((line) => line.includes(message)),
+      ).toHaveLength(nodes.length);
+      for (const width of [100, 140]) {
+        const table = tell(width)
+          .split('\n')
+          .filter((line) => /NODE|worker-|^ {2}/.test(line));
+        expect(Math.max(...table.map((line) => line.length)), tell(width)).toBeLessThanOrEqual(width);
+        for (const word of message.split(' ')) expect(tell(width)).toContain(word);
+        expect(tell(width)).not.toContain('…');
+      }
+      // Where not even the longest words fit, they stay whole.
+      expect(tell(40)).toContain('work/web-55b6fd5567-wk7jj');
+    }
+  });
 });
