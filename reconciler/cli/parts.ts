@@ -13,8 +13,8 @@ import { httpTransport } from '../adapters/kubernetes-http.ts';
 import { counted, type RequestHook } from '../adapters/kubernetes-transport.ts';
 import { openLease } from '../adapters/lease.ts';
 import { openLedger } from '../adapters/ledger.ts';
-import { ownerPaths } from '../model/code-owners.ts';
 import { createDesire } from '../desired/desired.ts';
+import { pathsOf } from '../desired/layout.ts';
 import { ClusterLoop } from '../pass.ts';
 import { ConfigSource, type Proof } from '../source.ts';
 import { deployedSigners } from './accepted-signers.ts';
@@ -202,19 +202,10 @@ function authFrom(flags: GitFlags): GitAuth | undefined {
   };
 }
 
-/** An agent reads its own folder, what that folder may refer to, and what tells which clusters a rollout takes; a hub reads everything. */
+/** An agent reads what its cluster goes by; a hub reads everything. */
 function wantedPaths(names: readonly string[]): readonly string[] | 'all' {
-  if (names.length !== 1) return 'all';
-  return [
-    'oakum.yaml',
-    'FREEZE',
-    'accept-rewrite.yaml',
-    'policies/',
-    'profiles/',
-    'signers/',
-    ...ownerPaths,
-    `clusters/${names[0]}/`,
-  ];
+  const [name, ...more] = names;
+  return name === undefined || more.length > 0 ? 'all' : pathsOf(name);
 }
 
 function clusterConnections(flags: ClusterFlags): { readonly name: string; readonly source: KubeconfigSource }[] {

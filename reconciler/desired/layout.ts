@@ -41,6 +41,25 @@ export const namePattern = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
 /** Files for people and for Git that may lie anywhere. */
 const harmless = /^(?:.*\.md|\.gitkeep|\.gitignore|\.gitattributes|\.editorconfig|OWNERS|CODEOWNERS)$/;
 
+/**
+ * Every path that says something to this cluster: its folder, what that may refer to, and what tells which clusters a rollout takes. Folders end with
+ * a slash; a `*` stands for any one folder. Who reads no more understands the cluster as whoever reads everything.
+ */
+export function pathsOf(cluster: string): readonly string[] {
+  return [
+    'oakum.yaml',
+    'FREEZE',
+    'accept-rewrite.yaml',
+    'policies/',
+    'profiles/',
+    'signers/',
+    'rollouts/',
+    ...ownerPaths,
+    'clusters/*/cluster.yaml',
+    `clusters/${cluster}/`,
+  ];
+}
+
 /** Reads a path. Pure and cheap: it is asked for every file of the repository. */
 export function placeOf(path: string): Place {
   if (ownerPaths.includes(path)) return { kind: 'owners', owner: fleet };
