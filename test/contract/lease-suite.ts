@@ -161,7 +161,7 @@ export function leaseContract(name: string, open: () => Promise<ClusterWorld>, s
       await until(() => one.standby?.()?.identity === 'two');
       await two.release();
       // One that stops takes its word back: nothing is given to it any more.
-      expect((await stored(lease)).metadata.annotations).not.toHaveProperty(['oakum.dev/standby']);
+      expect((await stored(lease)).metadata.annotations ?? {}).not.toHaveProperty(['oakum.dev/standby']);
       await until(() => one.standby?.() === undefined, renewMs * 4);
       const wire = fragile(world.transport);
       const dead = take(lease, 'dead', wire);
