@@ -6,11 +6,11 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const long = [
   'forge-gitea.test.ts',
   'stories-window.test.ts',
+  'stories-rollout.test.ts',
   'stories-recovery.test.ts',
   'stories-many.test.ts',
   'stories-hub.test.ts',
   'adapter.test.ts',
-  'stories-rollout.test.ts',
 ];
 
 /** For vitest's `sequence.sequencer`. Vitest itself knows how long a file took only from an earlier run on the same machine. */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll } from 'vitest';
-import { ownNamespace } from '../../reconciler/model/names.ts';
+import { hookNamespace, ownNamespace } from '../../reconciler/model/names.ts';
 import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from '../lab/control-plane.ts';
 import { renderKubeconfig } from '../lab/kubeconfig.ts';
 import { startLightNodes, type LightNodesOptions } from '../lab/light-nodes.ts';
@@ -87,6 +87,8 @@ export class Stage {
       `/apis/apps/v1/namespaces/${workNamespace}/deployments?propagationPolicy=Background`,
       `/apis/policy/v1/namespaces/${workNamespace}/poddisruptionbudgets`,
       '/apis/batch/v1/namespaces/os-patch/jobs?propagationPolicy=Background',
+      `/apis/batch/v1/namespaces/${hookNamespace}/cronjobs`,
+      `/apis/batch/v1/namespaces/${hookNamespace}/jobs?propagationPolicy=Background`,
       '/api/v1/nodes',
       `/api/v1/namespaces/${ownNamespace}/configmaps`,
       '/apis/coordination.k8s.io/v1/namespaces/os-patch/leases',
@@ -95,7 +97,7 @@ export class Stage {
       await admin.request('DELETE', path);
     await until('the pods of the story are gone', async () => {
       let left = 0;
-      for (const namespace of ['os-patch', workNamespace, 'kube-system']) {
+      for (const namespace of ['os-patch', hookNamespace, workNamespace, 'kube-system']) {
         const { items } = await admin.get<{ items: unknown[] }>(`/api/v1/namespaces/${namespace}/pods`);
         left += items.length;
         if (items.length > 0)

@@ -92,3 +92,28 @@ it('keeps the second cluster waiting while the first has failed, and goes on whe
   await prod.provenOnce();
   expect(firstTouch(prod)).toBeGreaterThanOrEqual(mended + soakMs);
 });
+
+it('is kept by two agents that know of each other only what stands in Git, also while one of them is gone', async () => {
+  const { dev, prod } = await twoWaves();
+  const agent = (name: string, { kubeconfig }: LightStory) =>
+    dev.oakum([], ['--cluster', name, '--kubeconfig', kubeconfig]);
+  for (const name of dev.lights.nodes.keys()) dev.patch.system(name).durationMs = { patch: 5_000 };
+  const first = agent('dev', dev);
+  agent('prod', prod);
+  await dev.until('a node of dev is being patched', () => dev.patch.calls.some(({ mode }) => mode === 'patch'));
+  await first.kill();
+  // Whether it has read a word of dev by now or not: it waits.
+  const waits = (status: SeenStatus): boolean =>
+    run('Scheduled', 'WaveBefore')(status) || run('Scheduled', 'WaveUnknown')(status);
+  await dev.says('prod waits for dev', waits, undefined, 'prod');
+  // What Git says of dev is old now, and says nothing of an end.
+  await sleep(soakMs + 3_000);
+  untouched(prod);
+
+  agent('dev', dev);
+  await dev.says('dev is done', ended, undefined, 'dev');
+  await dev.provenOnce();
+  await dev.says('prod is done', ended, 300_000, 'prod');
+  await prod.provenOnce();
+  expect(firstTouch(prod)).toBeGreaterThanOrEqual(lastBack(dev) + soakMs);
+});

@@ -43,12 +43,26 @@ export interface PatchCall {
   readonly at: number;
 }
 
+/** A pod of a hook that ran on some node, as the lab saw it. */
+export interface HookCall {
+  /** Name of its image, without registry and tag. */
+  readonly hook: string;
+  /** What Oakum told it: the node that it is about, and when it is called. */
+  readonly node: string;
+  readonly phase: string;
+  readonly at: number;
+}
+
 /** The program and what it did. */
 export interface PatchProgram {
   readonly program: Program;
   system(node: string): NodeSystem;
   /** Every answer that was given, in order: a witness that is independent of the program under test. */
   readonly calls: readonly PatchCall[];
+  /** Pods of hooks that ran, in order. */
+  readonly hookCalls: readonly HookCall[];
+  /** Images, named so, whose pods fail. */
+  readonly failingHooks: Set<string>;
   /** How often packages were really changed on a node. */
   installs(node: string): number;
   /** How often a reboot was really asked of a node. */
@@ -74,6 +88,8 @@ const defaultPending: readonly PendingPackage[] = [
 export function createPatchProgram(options: PatchProgramOptions = {}): PatchProgram {
   const systems = new Map<string, NodeSystem>();
   const calls: PatchCall[] = [];
+  const hookCalls: HookCall[] = [];
+  const failingHooks = new Set<string>();
   const installs = new Map<string, number>();
   const asked = new Map<string, number>();
   /** Work under way or done, by node, run, mode and attempt: a second pod of the same run attaches to it. */
@@ -187,6 +203,12 @@ export function createPatchProgram(options: PatchProgramOptions = {}): PatchProg
 
   const program: Program = async (pod, node, signal) => {
     const environment = environmentOf(pod);
+    const { OAKUM_NODE: about = '', OAKUM_PHASE: phase } = environment;
+    if (phase !== undefined) {
+      const hook = /([^/:]+)(?::[^/]*)?$/.exec(pod.spec.containers[0]?.image ?? '')?.[1] ?? '';
+      hookCalls.push({ hook, node: about, phase, at: Date.now() });
+      return { exitCode: failingHooks.has(hook) ? 1 : 0 };
+    }
     const mode = patchModes.find((entry) => entry === environment['OSP_MODE']);
     const runId = environment['OSP_RUN_ID'] ?? '';
     const attempt = environment['OSP_ATTEMPT'] ?? '1';
@@ -234,6 +256,8 @@ export function createPatchProgram(options: PatchProgramOptions = {}): PatchProg
     program,
     system,
     calls,
+    hookCalls,
+    failingHooks,
     installs: (node) => installs.get(node) ?? 0,
     rebootsAsked: (node) => asked.get(node) ?? 0,
   };
