@@ -4,6 +4,7 @@ import { withoutSecrets } from '../adapters/log.ts';
 import { registerAccept } from './accept.ts';
 import { registerApprove } from './approve.ts';
 import { registerDemo } from './demo.ts';
+import { tidyEnvironment } from './environment.ts';
 import { registerExplain } from './explain.ts';
 import { registerInit } from './init.ts';
 import { registerPlan } from './plan.ts';
@@ -47,6 +48,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     throw error;
   });
   try {
+    tidyEnvironment(program, process.env);
     await program.parseAsync([...argv]);
     return Number(process.exitCode ?? 0);
   } catch (error) {
