@@ -130,7 +130,7 @@ function changedFiles(
 }
 
 /** The rules without stops whose time is over. */
-function standing({ stops, ...rules }: AcceptedRules, now: number): AcceptedRules {
+export function standing({ stops, ...rules }: AcceptedRules, now: number): AcceptedRules {
   const left = Object.entries(stops ?? {}).filter(([, { until = Infinity }]) => now < until);
   return left.length === 0 ? rules : { ...rules, stops: Object.fromEntries(left) };
 }

@@ -1,9 +1,13 @@
 // A branch that was rewritten: its tip counts only when a person has said so, by the rules of the commit accepted last.
-import type { ClusterDesired, Rewrite } from '../model/desired.ts';
+import { acceptedRules } from '../model/accepted-rules.ts';
+import type { HeadContent } from '../model/approval.ts';
+import { ownerPaths } from '../model/code-owners.ts';
+import type { Rewrite } from '../model/desired.ts';
 import type { AcceptedRewrite, LedgerDocument } from '../model/ledger.ts';
 import { judgeAlone, needsReview, readingOf } from './approval.ts';
-import { noteRules } from './approved-commit.ts';
+import { noteRules, standing } from './approved-commit.ts';
 import type { PlanInput } from './input.ts';
+import { loosens } from './loosening.ts';
 
 /** So many are remembered, because each file acts once; beyond them only the command is left. */
 const mostRewrites = 200;
@@ -76,21 +80,27 @@ function judgeRewrite(rewrite: Rewrite, ledger: LedgerDocument, input: PlanInput
   const verdict = judgeAlone(file, ledger, input);
   if (verdict.kind === 'held') return refused(`${verdict.hold.reason}: ${verdict.hold.message}`, verdict.hold.until);
   const reading = readingOf(file, ledger, input);
-  const seen = reading?.kind === 'found' ? reading.head?.files : undefined;
-  const other = unseen(desired, seen ?? {});
+  const other = unseen(input, reading?.kind === 'found' ? reading.head : undefined);
   if (other !== undefined)
     return refused(`ApprovalOutdated: ${other} is not what was reviewed with it; have a new file approved with it`);
   return { ...accepted, approval: verdict.record };
 }
 
-/** The first input of the cluster that reviewers saw otherwise: agreeing to a rewrite is agreeing to all that comes with it. */
-function unseen(desired: ClusterDesired, seen: Readonly<Record<string, string>>): string | undefined {
+/** The first thing that reviewers saw otherwise: agreeing to a rewrite is agreeing to all that comes with it. */
+function unseen({ rewritten, now }: PlanInput, head: HeadContent | undefined): string | undefined {
+  const { desired, fleet } = rewritten ?? {};
+  const after = desired && fleet && acceptedRules(desired, fleet);
+  if (!after || !head?.rules) return 'the policy';
+  const seen = head.files;
   const other = desired.inputs.find(({ path, oid }) => seen[path] !== oid)?.path;
   if (other !== undefined) return other;
-  const own = `clusters/${desired.name}/FREEZE`;
-  const there = [
-    ...(desired.frozen === 'fleet' ? ['FREEZE'] : []),
-    ...(desired.frozen === 'cluster' || desired.frozenTwice === true ? [own] : []),
-  ];
-  return ['FREEZE', own].find((path) => seen[path] !== undefined && !there.includes(path));
+  const folder = `clusters/${desired.name}/`;
+  const there = [...desired.inputs.map(({ path }) => path), ...Object.keys(after.stops ?? {})];
+  const gone = ['FREEZE', `${folder}FREEZE`, 'oakum.yaml', `${folder}cluster.yaml`, ...ownerPaths].find(
+    (path) => seen[path] !== undefined && !there.includes(path),
+  );
+  if (gone !== undefined) return gone;
+  // Rollouts, labels of other clusters and pauses: only what lets something begin counts, because the rest changes every day and harms nobody.
+  const [looser] = loosens(standing(head.rules, now), standing(after, now));
+  return looser === undefined ? undefined : `what the branch loosens (${looser})`;
 }

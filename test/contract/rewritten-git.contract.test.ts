@@ -100,6 +100,30 @@ it('is not taken when something else was pushed on top of a word that was merged
   expect(forced()).toBe(false);
 });
 
+it('is not taken when the soak of a wave before was shortened on top of a word that was merged with a signature', async () => {
+  const named = (kind: string, name: string): string =>
+    `apiVersion: oakum.dev/v1alpha1\nkind: ${kind}\nmetadata: { name: ${name} }\n`;
+  const rollout = (soak: string): string =>
+    `${named('Rollout', 'monthly')}spec:
+  schedule: { preset: monthly }
+  waves: [{ name: first, clusters: [dev], soak: ${soak} }, { name: last, clusters: [prod] }]
+`;
+  const { lost, tip } = await rewritten({
+    'clusters/dev/cluster.yaml': named('Cluster', 'dev'),
+    'clusters/prod/cluster.yaml': named('Cluster', 'prod'),
+    'rollouts/monthly.yaml': rollout('3d'),
+  });
+  clone.topic('ann', { [word]: wordOf(lost, tip) });
+  clone.merge('bob');
+  clone.commit('ann', { 'rollouts/monthly.yaml': rollout('1h') });
+  clone.push();
+  expect(await settle()).toMatch(/^HistoryRewritten: .*ApprovalOutdated: .*soak of wave first is shorter/s);
+  expect(accepted()).toBe(lost);
+  clone.commit('ann', { 'rollouts/monthly.yaml': rollout('4d') });
+  clone.push();
+  expect(await settle()).toContain('agreed to');
+});
+
 it('is not taken by a signed word about another rewrite', async () => {
   const { tip } = await rewritten();
   clone.topic('ann', { [word]: wordOf('b'.repeat(40), tip) });

@@ -3,8 +3,10 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { ClusterDesired } from '../../reconciler/model/desired.ts';
 import type { Review } from '../../reconciler/model/approval.ts';
 import type { Policy } from '../../reconciler/model/policy.ts';
+import type { FleetRollout, Wave } from '../../reconciler/model/rollout.ts';
 import type { RewrittenBranch } from '../../reconciler/plan/input.ts';
 import { acceptByCommand } from '../../reconciler/plan/rewritten.ts';
+import { aRollout, aWave } from '../support/fleet-world.ts';
 import { aCluster, aFleet, aPolicy, aRequest } from '../support/policies.ts';
 import { review, Reviewed } from '../support/reviewed.ts';
 import { TinyWorld } from '../support/tiny-world.ts';
@@ -153,6 +155,54 @@ describe('under review', () => {
     await world.run(hour);
     expect(told()).toContain('clusters/prod/FREEZE');
     expect(accepted()).toBe('commit-1');
+  });
+
+  /** Development soaks for a day before production; the labels of both, by path. */
+  const waves = (given: Partial<FleetRollout> = {}, dev: Partial<Wave> = {}): Partial<ClusterDesired> => ({
+    rollouts: [
+      aRollout([aWave('dev', ['dev-1', 'dev-2'], { soakMs: 24 * hour, ...dev }), aWave('production', ['prod'])], given),
+    ],
+    fleetFiles: { 'clusters/dev-2/cluster.yaml': (dev.clusters ?? []).join(), 'rollouts/monthly.yaml': 'edited' },
+  });
+  const pause = (until?: number): Partial<ClusterDesired> => ({
+    requests: [aRequest('stop', { action: 'pause', until })],
+  });
+  const ownersAt = (...paths: readonly string[]): Partial<ClusterDesired> => ({
+    inputs: [...wishes(looser).inputs, ...paths.map((path) => ({ path, oid: path }))],
+  });
+  const go = { run: '20260601-130000-monthly', wave: 'production' };
+
+  it.each<[string, Partial<ClusterDesired>, Partial<ClusterDesired>]>([
+    ['the soak of wave dev is shorter', waves(), waves({}, { soakMs: hour })],
+    ['wave dev loses dev-2', waves(), waves({}, { clusters: ['dev-1'] })],
+    ['wave dev does not go before', waves(), waves({ waves: [aWave('production', ['prod'])] })],
+    ['does not take this cluster along', waves(), {}],
+    ['suspend is lifted', waves({ suspend: true }), waves()],
+    ['somebody gives the go', waves(), waves({ approved: [go] })],
+    ['clusters/prod/requests/stop.yaml', pause(), {}],
+    ['clusters/prod/requests/stop.yaml', pause(start + 9 * hour), pause(start + 8 * hour)],
+    ['clusters/prod/cluster.yaml', ownersAt('clusters/prod/cluster.yaml'), {}],
+    ['.github/CODEOWNERS', ownersAt('.github/CODEOWNERS', 'docs/CODEOWNERS'), ownersAt('docs/CODEOWNERS')],
+  ])('nobody agreed to what came on top: %s', async (word, seen, there) => {
+    approve({ ...wishes(looser), ...seen }, review('alice'));
+    rewrite(looser, { desired: { ...wishes(looser), ...there } });
+    await world.run(hour);
+    expect(told()).toMatch(/ApprovalOutdated: .* is not what was reviewed with it/);
+    expect(told()).toContain(word);
+    expect(accepted()).toBe('commit-1');
+  });
+
+  it.each<[string, Partial<ClusterDesired>, Partial<ClusterDesired>]>([
+    ['that is the same', waves(), waves()],
+    ['that makes it wait for more', waves(), waves({}, { soakMs: 48 * hour, clusters: ['dev-1', 'dev-2', 'dev-3'] })],
+    ['about a later wave', waves(), waves({ approved: [{ ...go, wave: 'dev' }] })],
+    ['that stops', {}, { ...pause(), ...waves() }],
+    ['in place of a pause whose time was over', pause(start - hour), {}],
+  ])('takes the branch with what came on top %s', async (_what, seen, there) => {
+    approve({ ...wishes(looser), ...seen }, review('alice'));
+    rewrite(looser, { desired: { ...wishes(looser), ...there } });
+    await world.pass();
+    expect(accepted()).toBe('commit-100');
   });
 
   it('acts once: replayed over the history that came after it, it changes nothing', async () => {
