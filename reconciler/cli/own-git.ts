@@ -1,5 +1,6 @@
 // The git of the person who calls: their settings, their keys, their credentials; what it says becomes one sentence when it fails.
 import { spawn } from 'node:child_process';
+import { placeOf } from '../desired/layout.ts';
 import type { ConfigFile, ConfigSnapshot } from '../ports.ts';
 import { UsageError } from './settings.ts';
 
@@ -81,13 +82,13 @@ function start(
   });
 }
 
-/** The config repository at a commit or tree of a clone. */
+/** The config repository at a commit or tree of a clone: every file that means something, as Oakum itself reads it. */
 export async function snapshotAt(git: OwnGit, commit: string): Promise<ConfigSnapshot> {
   const listed = (await git.bytes(['ls-tree', '-r', '-z', '-l', '--full-tree', commit])).toString('utf8').split('\0');
   const entries = listed.flatMap((line) => {
     const [, mode = '', type = '', oid = '', size = '', path = ''] =
       /^(\d+) (\w+) ([0-9a-f]{40}) +(-|\d+)\t(.*)$/s.exec(line) ?? [];
-    return path !== '' && isWanted(path) ? [{ mode, type, oid, size: Number(size), path }] : [];
+    return path !== '' && placeOf(path).kind !== 'other' ? [{ mode, type, oid, size: Number(size), path }] : [];
   });
   const readable = entries.filter(({ mode, size }) => mode.startsWith('100') && size <= largestFile);
   const texts = await blobs(git, [...new Set(readable.map(({ oid }) => oid))]);
@@ -106,10 +107,6 @@ export async function snapshotAt(git: OwnGit, commit: string): Promise<ConfigSna
     return [path, { path, oid, kind, text: kind === 'file' ? (text ?? '') : '' }];
   });
   return { commit, committedAt: 0, files: new Map(files), changed: undefined };
-}
-
-function isWanted(path: string): boolean {
-  return /^(?:oakum\.yaml$|FREEZE$|policies\/|signers\/|clusters\/)/.test(path);
 }
 
 /** Texts of blobs by their ids (git-cat-file(1), "BATCH OUTPUT"). */

@@ -38,6 +38,16 @@ kind: PatchRequest
 metadata: { name: ${name} }
 spec: { reason: a test }
 `;
+const settingsOf = (cluster: string): string =>
+  `apiVersion: oakum.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${cluster} }\n`;
+/** Development goes before production, at no time that comes soon. */
+const rollout = (soak: string, more = ''): string => `apiVersion: oakum.dev/v1alpha1
+kind: Rollout
+metadata: { name: waves }
+spec:
+  start: 2027-06-01T00:00:00Z
+  waves: [{ name: first, clusters: [dev], soak: ${soak} }, { name: last, clusters: [prod] }]
+${more}`;
 
 let place: SigningPlace;
 let remote: GitServer;
@@ -419,6 +429,26 @@ describe('oakum approve', () => {
     oakum.now = slot + 30 * 24 * hour;
     await expect(approveAs('bob', runId)).rejects.toThrow('could wait for an approval until');
     await expect(approveAs('bob', runId, { yes: false })).rejects.toThrow();
+  });
+
+  it('reads whatever Oakum reads: rollouts, which make proposals out of date, and the word about a rewrite', async () => {
+    clone.commit('ann', {
+      'clusters/dev/cluster.yaml': settingsOf('dev'),
+      'clusters/prod/cluster.yaml': settingsOf('prod'),
+    });
+    clone.commit('ann', { 'rollouts/waves.yaml': rollout('3d') });
+    clone.push();
+    expect(await settle()).toEqual([]);
+    await proposed();
+    clone.commit('ann', { 'rollouts/waves.yaml': rollout('4d') });
+    clone.push();
+    await expect(approveAs('bob', runId)).rejects.toThrow('out of date');
+    clone.commit('ann', { [requestFile('now')]: request('now'), 'rollouts/waves.yaml': rollout('soon') });
+    clone.push();
+    await expect(approveAs('bob', 'now')).rejects.toThrow(/would not be valid: rollouts\/waves\.yaml:/);
+    clone.commit('ann', { 'accept-rewrite.yaml': '' });
+    clone.push();
+    await expect(approveAs('bob', 'accept-rewrite.yaml')).rejects.toThrow('have that merged with a signature');
   });
 
   it('tells people of a forge to approve there', async () => {
