@@ -17,7 +17,12 @@ export interface ChangeContext {
   readonly now: number;
   /** Whether a file at a path says exactly what Oakum itself proposes: then it does not matter who put it into a commit. */
   readonly own: (path: string, text: string) => boolean;
+  /** What a commit says about a cluster, shared files and rollouts included, to be compared; undefined: nothing valid. May throw AdapterError. */
+  readonly meaning: (commit: string, cluster: string) => Promise<string | undefined>;
 }
+
+/** The folder of rollouts: what it says to a cluster counts, not that a file is another one. */
+const rollouts = 'rollouts';
 
 type Good = Extract<SignatureVerdict, { kind: 'good' }>;
 
@@ -40,7 +45,7 @@ export const ownAccount: Identity = { id: 'oakum', name: 'oakum', bot: true };
 
 /** Tells the change that brought a path. */
 export async function changeOf(path: string, evidence: PathEvidence, context: ChangeContext): Promise<Change> {
-  const { git, signers, now } = context;
+  const { signers, now } = context;
   const judge = (commit: RawCommit): Promise<SignatureVerdict> => judgeSignature(commit.raw, signers, now);
   const notes: string[] = [];
   const statements: Statement[] = [];
@@ -63,7 +68,7 @@ export async function changeOf(path: string, evidence: PathEvidence, context: Ch
   // The one that came last saw everything; the others count if they saw the same.
   const order = [...statements].sort((left, right) => left.age - right.age || left.by.at - right.by.at);
   const head = order[0]?.commit ?? evidence.brought.commit;
-  const reviews = await reviewsOf(path, order, head, git);
+  const reviews = await reviewsOf(path, order, head, context);
   const { contributors, proven } = await contributorsOf(evidence, merge, context);
   const last = readSignedCommit(evidence.commits[0]?.raw ?? evidence.brought.raw);
   const broughtAt = readSignedCommit(evidence.brought.raw).committer.at;
@@ -143,25 +148,35 @@ async function reviewsOf(
   path: string,
   statements: readonly Statement[],
   head: string,
-  git: Pick<GitHistory, 'blobsAt'>,
+  { git, meaning }: Pick<ChangeContext, 'git' | 'meaning'>,
 ): Promise<Review[]> {
   const listed = new Set([path, ...statements.flatMap(({ files }) => [...(files?.keys() ?? [])])]);
-  const cluster = /^clusters\/[^/]+\//.exec(path)?.[0];
-  if (cluster !== undefined) for (const name of ['policy.yaml', 'cluster.yaml', 'FREEZE']) listed.add(cluster + name);
+  const [folder, cluster] = /^clusters\/([^/]+)\//.exec(path) ?? [];
+  if (folder !== undefined) for (const name of ['policy.yaml', 'cluster.yaml', 'FREEZE']) listed.add(folder + name);
   // What clusters share, as whole folders: whoever agreed before any of it changed has not seen what is there now.
   for (const shared of ['oakum.yaml', 'policies', 'FREEZE']) listed.add(shared);
   const paths = [...listed];
-  const blobs = await git.blobsAt([...new Set([head, ...statements.map(({ commit }) => commit)])], paths);
-  const atHead = blobs[head] ?? [];
+  const blobs = await git.blobsAt(
+    [...new Set([head, ...statements.map(({ commit }) => commit)])],
+    [...paths, rollouts],
+  );
+  const [atHead = [], waves] = [blobs[head]?.slice(0, -1), blobs[head]?.at(-1)];
+  /** Words for one run and edits of later waves change nothing of what was agreed to: of rollouts, what they mean to this cluster is compared. */
+  const waitsAlike = async (commit: string): Promise<boolean> => {
+    if (blobs[commit]?.at(-1) === waves || cluster === undefined) return true;
+    const then = await meaning(commit, cluster);
+    return then !== undefined && then === (await meaning(head, cluster));
+  };
   const people = new Set<string>();
   const reviews: Review[] = [];
   for (const { commit, by, files } of statements) {
     if (people.has(by.fingerprint) || people.has(by.principal.toLowerCase())) continue;
-    const seen = blobs[commit] ?? [];
+    const seen = blobs[commit]?.slice(0, -1) ?? [];
     // What an approval lists must be what its own commit holds: else its writer saw something else than was written down.
     const honest = paths.every((each, index) => files?.has(each) !== true || files.get(each) === seen[index]);
-    const same = seen.length === paths.length && seen.every((oid, index) => oid === atHead[index]);
     if (!honest) continue;
+    const alike = seen.length === paths.length && seen.every((oid, index) => oid === atHead[index]);
+    const same = alike && (await waitsAlike(commit));
     people.add(by.fingerprint).add(by.principal.toLowerCase());
     reviews.push({
       id: commit,

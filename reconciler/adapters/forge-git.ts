@@ -23,6 +23,8 @@ export interface PlainGitOptions {
   readonly signers: () => ReadonlyMap<string, string> | Promise<ReadonlyMap<string, string>>;
   /** Whether a file at a path says exactly what Oakum itself proposes for it now; whoever committed it has added nothing. */
   readonly own: (path: string, text: string) => boolean;
+  /** What a commit of the config branch says about a cluster, to be compared; undefined: nothing valid. May throw AdapterError. */
+  readonly meaning: (commit: string, cluster: string) => Promise<string | undefined>;
   readonly clock: Pick<Clock, 'now'>;
   readonly log: Log;
 }
@@ -94,8 +96,8 @@ export function openPlainGit(options: PlainGitOptions): Forge {
     open,
     async bringing(path, signal) {
       const evidence = await git.evidence(path, signal);
-      const { branch, own } = options;
-      const context = { git, signers: await signers(), branch, url, now: clock.now(), own };
+      const { branch, own, meaning } = options;
+      const context = { git, signers: await signers(), branch, url, now: clock.now(), own, meaning };
       const { pull } = keep(await changeOf(path, evidence, context));
       return { commit: evidence.brought.commit, pull };
     },

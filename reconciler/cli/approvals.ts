@@ -148,3 +148,11 @@ export function contentOf(snapshot: ConfigSnapshot, cluster: string, schemas: Sc
   const rules = acceptedRules(own, desired.fleet);
   return { closure: closureOf(own, desired.fleet, {}), files, ...(rules ? { rules } : {}) };
 }
+
+/** What commits of the config branch say about a cluster, as a hash; undefined: it is not valid there. Throws what the Git port throws. */
+export function meaningAt(
+  git: Pick<ReviewGit, 'readAt'>,
+  schemas: Schemas,
+): (commit: string, cluster: string) => Promise<string | undefined> {
+  return async (commit, cluster) => contentOf(await git.readAt({ commit }), cluster, schemas)?.closure.resolved;
+}

@@ -109,6 +109,8 @@ export interface PlainGitSeat {
   readonly accepted: () => Promise<string | undefined>;
   /** Whether a file says exactly what Oakum itself proposes. */
   readonly own: (path: string, text: string) => boolean;
+  /** What a commit says about a cluster, to be compared; undefined: nothing valid. */
+  readonly meaning: (commit: string, cluster: string) => Promise<string | undefined>;
 }
 
 /** The lowest approval mode of the deployment: without a forge nobody protects the branch, so that trusting it must be said. */
@@ -133,12 +135,13 @@ export function reviewsFor(
 
 function openPlain(
   flags: GitFlags,
-  { git, own }: Pick<PlainGitSeat, 'git' | 'own'>,
+  { git, own, meaning }: Omit<PlainGitSeat, 'accepted'>,
   signers: () => Promise<ReadonlyMap<string, string>>,
   log: Log,
 ): OpenForge {
   const { repo: url, branch = '' } = flags;
-  return { ...openPlainGit({ git, url, branch, signers, own, clock: realClock, log }), end: () => Promise.resolve() };
+  const forge = openPlainGit({ git, url, branch, signers, own, meaning, clock: realClock, log });
+  return { ...forge, end: () => Promise.resolve() };
 }
 
 /**
@@ -168,7 +171,12 @@ export async function openForgeFrom(
       return (await import('../adapters/forge-gitlab.ts')).openGitlab(options());
     case 'git':
       // No key counts here: it is the place of proposals, and what is judged is read in each cluster's own seat.
-      return openPlain(flags, { git, own: () => false }, () => Promise.resolve(new Map()), log);
+      return openPlain(
+        flags,
+        { git, own: () => false, meaning: () => Promise.resolve(undefined) },
+        () => Promise.resolve(new Map()),
+        log,
+      );
   }
 }
 

@@ -22,7 +22,7 @@ import { signedOnly } from './signed-source.ts';
 import { views } from '../observed/views.ts';
 import type { Clock, Cluster, Git, Lease, Log, ReviewGit } from '../ports.ts';
 import type { PlanSettings } from '../plan/input.ts';
-import { openApprovals } from './approvals.ts';
+import { meaningAt, openApprovals } from './approvals.ts';
 import { approvalFloorOf, type ForgeFlags, openForgeFrom, type OpenForge, reviewsFor } from './forge.ts';
 import { ownProposal } from './own-proposal.ts';
 import {
@@ -122,6 +122,7 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
       git,
       accepted: (): Promise<string | undefined> => loop.accepted(),
       own: ownProposal(name, () => loop.ledger(), schemas),
+      meaning: meaningAt(git, schemas),
     };
     const reviews = reviewsFor(flags, forge, plain, log);
     const approvals = reviews && openApprovals({ forge: reviews, git, schemas, clock, log });

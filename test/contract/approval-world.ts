@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { type GitHistory, openGit } from '../../reconciler/adapters/git.ts';
 import { readSchemas } from '../../reconciler/adapters/assets.ts';
-import { openApprovals } from '../../reconciler/cli/approvals.ts';
+import { meaningAt, openApprovals } from '../../reconciler/cli/approvals.ts';
 import type { PlainGitSeat } from '../../reconciler/cli/forge.ts';
 import { ownProposal } from '../../reconciler/cli/own-proposal.ts';
 import { openReviewDesk } from '../../reconciler/cli/review-desk.ts';
@@ -67,6 +67,7 @@ export class ApprovalWorld {
       git,
       accepted: () => Promise.resolve(this.document?.accepted?.commit),
       own: ownProposal('prod', () => this.document, schemas),
+      meaning: meaningAt(git, schemas),
     });
     const source = new ConfigSource(git, createDesire(schemas), log);
     const clock = { now: () => this.now, sleep: (ms: number) => pause(Math.min(ms, 5_000)) };

@@ -400,6 +400,35 @@ describe('oakum approve', () => {
   });
 
   it.each([
+    ['does not count after a soak before it became longer', rollout('4d'), 0],
+    [
+      'counts after a word for another run',
+      rollout('3d', '  skip: [{ run: 20270601-000000-waves, cluster: prod }]\n'),
+      1,
+    ],
+  ])('of the first of two %s', async (_what, edited, runs) => {
+    clone.topic('ann', {
+      [policyFile]: policy().replace('mode: review,', 'mode: review, minApprovals: 2,'),
+      'signers/allowed_signers': signers('ann', 'bob', 'eve'),
+      'clusters/dev/cluster.yaml': settingsOf('dev'),
+      'clusters/prod/cluster.yaml': settingsOf('prod'),
+      'rollouts/waves.yaml': rollout('3d'),
+    });
+    clone.merge('bob');
+    expect(await settle()).toEqual([]);
+    clone.commit('eve', { [requestFile('now')]: request('now') });
+    clone.push();
+    await approveAs('bob', 'now');
+    clone.as('eve', 'pull', '-q', '--ff-only', 'origin', 'main');
+    clone.commit('eve', { 'rollouts/waves.yaml': edited });
+    clone.push();
+    await approveAs('ann', 'now');
+    expect(await settle()).toEqual([]);
+    expect(oakum.runs()).toHaveLength(runs);
+    expect(told('now')).toContain(runs === 0 ? 'which is not the head' : '');
+  });
+
+  it.each([
     ['without a key', 'bob', { 'user.signingkey': '' }, 'your git has no key to sign with'],
     ['with a key that is not among the signers', 'eve', {}, 'is not in signers/allowed_signers'],
     ['by its author', 'ann', {}, 'ann@example.org had a hand in the commits'],

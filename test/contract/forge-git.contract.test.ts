@@ -71,7 +71,17 @@ async function stage(
   const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
   const clock = { now: options.now ?? (() => Date.now()) };
   const { own = () => false } = options;
-  const forge = openPlainGit({ git: port, url: remote.url, branch: 'main', signers: () => signers, own, clock, log });
+  const meaning = (): Promise<undefined> => Promise.resolve(undefined);
+  const forge = openPlainGit({
+    git: port,
+    url: remote.url,
+    branch: 'main',
+    signers: () => signers,
+    own,
+    meaning,
+    clock,
+    log,
+  });
   const write = (file: string, text: string): void => {
     fs.mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
     fs.writeFileSync(path.join(folder, file), text);

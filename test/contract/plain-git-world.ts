@@ -34,13 +34,14 @@ export function plainGitOf(remote: GitServer, now: () => number, deployed: () =>
   return {
     url,
     folder,
-    open: ({ git, accepted, own }) =>
+    open: ({ git, accepted, own, meaning }) =>
       openPlainGit({
         git,
         url,
         branch: 'main',
         signers: acceptedSigners(git, accepted, deployed()),
         own,
+        meaning,
         clock: { now },
         log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
       }),
