@@ -1,14 +1,12 @@
 // Settings → working parts: the config repository, the clusters, the planner's view of both.
-import { readdirSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
-import { basename, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { readPatchScript, readSchemas } from '../adapters/assets.ts';
 import { realClock } from '../adapters/clock.ts';
 import { openGates } from '../adapters/gates.ts';
 import type { GitAuth } from '../adapters/git-options.ts';
 import { type GitHistory, openGit } from '../adapters/git.ts';
 import { openCluster } from '../adapters/kubernetes.ts';
-import type { KubeconfigSource } from '../adapters/kubernetes-credentials.ts';
 import { httpTransport } from '../adapters/kubernetes-http.ts';
 import { counted, type RequestHook } from '../adapters/kubernetes-transport.ts';
 import { openLease } from '../adapters/lease.ts';
@@ -23,6 +21,7 @@ import { views } from '../observed/views.ts';
 import type { Clock, Cluster, Git, Lease, Log, ReviewGit } from '../ports.ts';
 import type { PlanSettings } from '../plan/input.ts';
 import { meaningAt, openApprovals } from './approvals.ts';
+import { clusterConnections } from './connections.ts';
 import { approvalFloorOf, type ForgeFlags, openForgeFrom, type OpenForge, reviewsFor } from './forge.ts';
 import { ownProposal } from './own-proposal.ts';
 import {
@@ -207,25 +206,4 @@ function authFrom(flags: GitFlags): GitAuth | undefined {
 function wantedPaths(names: readonly string[]): readonly string[] | 'all' {
   const [name, ...more] = names;
   return name === undefined || more.length > 0 ? 'all' : pathsOf(name);
-}
-
-function clusterConnections(flags: ClusterFlags): { readonly name: string; readonly source: KubeconfigSource }[] {
-  const context = flags.context === undefined ? {} : { context: flags.context };
-  if (flags.kubeconfigDir !== undefined) {
-    const files = readdirSync(flags.kubeconfigDir)
-      .filter((file) => /\.(ya?ml|kubeconfig)$/.test(file))
-      .sort();
-    if (files.length === 0) throw new UsageError(`--kubeconfig-dir: ${flags.kubeconfigDir} has no file <cluster>.yaml`);
-    return files.map((file) => ({
-      name: basename(file).replace(/\.(ya?ml|kubeconfig)$/, ''),
-      source: { kind: 'file', path: join(flags.kubeconfigDir ?? '', file) },
-    }));
-  }
-  if (flags.cluster === undefined)
-    throw new UsageError(
-      '--cluster is needed: the name of this cluster’s folder under clusters/ (or --kubeconfig-dir for a hub)',
-    );
-  if (flags.kubeconfig !== undefined)
-    return [{ name: flags.cluster, source: { kind: 'file', path: flags.kubeconfig, ...context } }];
-  return [{ name: flags.cluster, source: { kind: 'default', ...context } }];
 }

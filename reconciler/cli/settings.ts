@@ -139,8 +139,8 @@ export interface ClusterFlags {
 /** The image of the Jobs unless the deployment names another one: only /bin/sh and nsenter are used from it. */
 export const defaultImage = 'docker.io/library/busybox:1.37.0';
 
-/** Adds the flags of the clusters. */
-export function addClusterFlags(command: Command): Command {
+/** Adds the flags of the clusters. `one`: the verb is about a single cluster, so `--cluster` picks it out of a hub's folder. */
+export function addClusterFlags(command: Command, { one = false } = {}): Command {
   return command
     .addOption(
       new Option('--cluster <name>', "this cluster's name: its folder under clusters/ (agent)").env('OAKUM_CLUSTER'),
@@ -155,7 +155,7 @@ export function addClusterFlags(command: Command): Command {
     .addOption(
       new Option('--kubeconfig-dir <dir>', 'one kubeconfig file for each cluster, named <cluster>.yaml (hub)')
         .env('OAKUM_KUBECONFIG_DIR')
-        .conflicts(['cluster', 'kubeconfig', 'context']),
+        .conflicts(one ? ['kubeconfig', 'context'] : ['cluster', 'kubeconfig', 'context']),
     )
     .addOption(
       new Option('--namespace <name>', "Oakum's own namespace: its ledger lives there")

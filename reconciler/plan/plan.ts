@@ -182,9 +182,7 @@ function ledgerLost(input: PlanInput): Hold | undefined {
       until: undefined,
     };
   }
-  const marked = observed.nodes
-    .filter((node) => hasMarks(node.labels) || hasMarks(node.annotations))
-    .map((node) => node.name);
+  const marked = observed.nodes.filter(isMarked).map((node) => node.name);
   if (marked.length === 0) return undefined;
   return {
     reason: 'LedgerLost',
@@ -195,8 +193,15 @@ function ledgerLost(input: PlanInput): Hold | undefined {
 
 const marksOfOurs = ['run', 'phase', 'progress', 'cordoned-by', 'last-patched'].map((name) => `${domain}/${name}`);
 
-function hasMarks(fields: Readonly<Record<string, string>>): boolean {
-  return marksOfOurs.some((name) => Object.hasOwn(fields, name));
+/** Whether Oakum was at work on this node at any time, as far as its labels and annotations tell. */
+export function isMarked({
+  labels,
+  annotations,
+}: {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}): boolean {
+  return marksOfOurs.some((name) => Object.hasOwn(labels, name) || Object.hasOwn(annotations, name));
 }
 
 /** A ledger for a cluster that has none. */
