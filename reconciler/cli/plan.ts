@@ -6,6 +6,7 @@ import { silentLog } from '../adapters/log.ts';
 import { iso } from '../model/instant.ts';
 import type { PassResult } from '../pass.ts';
 import { addForgeFlags, type ForgeFlags } from './forge.ts';
+import { inTurn, tellFailed } from './in-turn.ts';
 import { withOwnCache } from './own-cache.ts';
 import { addClusterFlags, addGitFlags, type ClusterFlags, type GitFlags, UsageError } from './settings.ts';
 import { planText } from '../report/text.ts';
@@ -29,11 +30,14 @@ export function registerPlan(program: Command): void {
       const { openParts } = await import('./parts.ts');
       const parts = await openParts({ flags: own, log: silentLog, watch: false, act: false });
       try {
-        const results: PassResult[] = [];
-        for (const { loop } of parts.clusters) {
-          await parts.source.pull(new Map([[loop.name, await loop.accepted()]]));
-          results.push(await loop.preview(parts.source.current(loop.name), now));
-        }
+        const loops = parts.clusters.map(({ loop }) => loop);
+        const { results: seen, failed } = await inTurn(loops, async (loop, turn) => {
+          if (turn === 1) await parts.source.pull(new Map([[loop.name, await loop.accepted()]]));
+          return loop.preview(parts.source.current(loop.name), now);
+        });
+        tellFailed(failed);
+        const results = [...seen.values()];
+        if (results.length === 0) return;
         process.stdout.write(
           flags.output === 'json'
             ? `${JSON.stringify(results.map(planJson), null, 2)}\n`

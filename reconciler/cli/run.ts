@@ -11,6 +11,7 @@ import type { Log } from '../ports.ts';
 import { addForgeFlags, type ForgeFlags } from './forge.ts';
 import type { Parts } from './parts.ts';
 import { openReviewDesk, type ReviewDesk } from './review-desk.ts';
+import { inTurn, tellFailed } from './in-turn.ts';
 import { readSchemas } from '../adapters/assets.ts';
 import { createPublisher } from './publisher.ts';
 import {
@@ -107,20 +108,26 @@ async function runOnce(flags: RunFlags): Promise<void> {
   const publisher = publisherOf(parts, log, undefined);
   const desk = deskOf(parts, flags, log);
   try {
-    for (const { loop, lease } of parts.clusters) {
-      await waitForLease(() => lease.held());
-      await parts.source.pull(new Map([[loop.name, await loop.accepted()]]));
+    const leases = new Map(parts.clusters.map(({ name, lease }) => [name, lease]));
+    const loops = parts.clusters.map(({ loop }) => loop);
+    const { failed } = await inTurn(loops, async (loop, turn) => {
+      if (turn === 1) {
+        await waitForLease(() => leases.get(loop.name)?.held() === true);
+        await parts.source.pull(new Map([[loop.name, await loop.accepted()]]));
+      }
       for (let passes = 0; passes < 20; passes++) {
         const result = await loop.pass(parts.source.current(loop.name), realClock.now());
         publisher.offer(result);
         desk?.offer(result);
         if (!result.acted || result.plan.wakeAt > realClock.now() + 1_000) break;
       }
-      const { hold } = parts.source.current(loop.name);
-      if (hold) {
-        process.stderr.write(`oakum: ${hold.reason}: ${hold.message}\n`);
-        process.exitCode = 1;
-      }
+    });
+    tellFailed(failed);
+    for (const { name } of loops) {
+      const { hold } = parts.source.current(name);
+      if (!hold || failed.has(name)) continue;
+      process.stderr.write(`oakum: ${hold.reason}: ${hold.message}\n`);
+      process.exitCode = 1;
     }
     await desk?.settle();
   } finally {
