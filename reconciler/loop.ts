@@ -63,8 +63,7 @@ interface Waiter {
 async function pollSource(parts: ServiceParts, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
-      await parts.source.pull(await acceptedCommits(parts, signal), signal);
-      parts.health('config', undefined);
+      parts.health('config', await parts.source.pull(await acceptedCommits(parts, signal), signal));
     } catch (error) {
       parts.health('config', error);
     }

@@ -88,8 +88,15 @@ export class ConfigSource {
     for (const waiter of [...this.waiting]) if (waiter.cluster === cluster) waiter.wake();
   }
 
-  /** `accepted` has the commit that each cluster accepted last, from its ledger: the tip must descend from it. Others are left as they are. */
-  async pull(accepted: ReadonlyMap<string, string | undefined>, signal?: AbortSignal): Promise<void> {
+  /**
+   * `accepted` has the commit that each cluster accepted last, from its ledger: the tip must descend from it. Others are left as they are.
+   * The answer is what the look failed with, once however many clusters it was for; their holds say it as well.
+   */
+  async pull(
+    accepted: ReadonlyMap<string, string | undefined>,
+    signal?: AbortSignal,
+  ): Promise<AdapterError | undefined> {
+    let failed: AdapterError | undefined;
     // As a rule all have accepted the same commit, and the remote is asked once.
     const names = new Map<string | undefined, string[]>();
     for (const [cluster, commit] of accepted) names.set(commit, [...(names.get(commit) ?? []), cluster]);
@@ -97,12 +104,14 @@ export class ConfigSource {
       const look = await this.look(after, signal);
       if (look instanceof AdapterError && !clusters.every((one) => this.current(one).hold?.message === look.message))
         this.log.warn({ code: look.code, kind: look.kind, clusters }, `config repository: ${look.message}`);
+      if (look instanceof AdapterError) failed ??= look;
       for (const cluster of clusters) {
         if (look instanceof AdapterError) this.hold(cluster, 'GitUnavailable', look.message);
         else if ('hold' in look) this.become(cluster, look);
         else this.hold(cluster, look.reason, look.message, look.rewritten);
       }
     }
+    return failed;
   }
 
   private hold(cluster: string, reason: Hold['reason'], message: string, rewritten?: Desired): void {

@@ -1,5 +1,6 @@
 // Which commit each cluster of a hub may go by: the tip must descend from the commit that this very cluster accepted last.
 import { describe, expect, it } from 'vitest';
+import { openMetrics } from '../reconciler/adapters/metrics.ts';
 import { runService } from '../reconciler/loop.ts';
 import type { Desired, Rewrite } from '../reconciler/model/desired.ts';
 import { AdapterError } from '../reconciler/model/failure.ts';
@@ -113,6 +114,7 @@ it('keeps what was read for all while the remote is down', async () => {
 async function pollOnce(
   source: ConfigSource,
   ledgers: Readonly<Record<string, (over: AbortSignal) => ReturnType<Ledger['load']>>>,
+  health: (name: string, error: unknown) => void = () => undefined,
 ): Promise<unknown[]> {
   const stop = new AbortController();
   const told: unknown[] = [];
@@ -154,7 +156,10 @@ async function pollOnce(
       log: silent,
       pace: { pollMs: 1e12, restMs: 250, retryMs: 2_000 },
       random: () => 0.5,
-      health: (name, error) => name === 'config' && told.push(error),
+      health: (name, error) => {
+        health(name, error);
+        if (name === 'config') told.push(error);
+      },
       report: () => undefined,
     },
     stop.signal,
@@ -195,6 +200,28 @@ it('reads nothing while no ledger can be read: a rewritten history would pass fo
   });
   expect(error).toBeInstanceOf(AdapterError);
   expect(repository.asked).toEqual([]);
+});
+
+it('counts a failed look at the config repository once, however many clusters it was for', async () => {
+  const repository = aRepository({ second: 'first' }, 'second');
+  const source = new ConfigSource(repository, desire, silent);
+  const metrics = openMetrics();
+  const count = (name: string, error: unknown): void => metrics.observeFailure(name, error);
+  const failures = async (): Promise<string[]> =>
+    (await metrics.text()).split('\n').filter((line) => line.startsWith('oakum_config_failures_total'));
+  const ledgers = {
+    east: async () => ledgerAt('first'),
+    north: async () => ledgerAt('first'),
+    west: async () => ledgerAt('second'),
+  };
+  await pollOnce(source, ledgers, count);
+  expect(await failures()).toEqual([]);
+  repository.broken = true;
+  await pollOnce(source, ledgers, count);
+  expect(await failures()).toEqual(['oakum_config_failures_total{kind="transient"} 1']);
+  expect(['east', 'west'].map((name) => at(source, name))).toEqual(Array(2).fill('second, GitUnavailable'));
+  await pollOnce(source, ledgers, count);
+  expect(await failures()).toEqual(['oakum_config_failures_total{kind="transient"} 2']);
 });
 
 it('goes by no commit that is not proven, by the keys of the one accepted last, and reads on from it all the same', async () => {

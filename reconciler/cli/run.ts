@@ -219,7 +219,10 @@ function healthOf(
         ([name, failure]) => `${name}: ${failure.message} (${failure.count} times in a row)`,
       );
       return [
-        ...[...holds].flatMap((hold) => (hold === undefined ? [] : [`config repository: ${hold}`])),
+        // A look that failed is told once, with how often.
+        ...[...holds].flatMap((hold) =>
+          hold === undefined || hold === failures.get('config')?.message ? [] : [`config repository: ${hold}`],
+        ),
         ...told,
       ].join('\n');
     },
