@@ -124,10 +124,9 @@ class StatusPublisher implements Publisher {
     }
   }
 
-  /** Only the writer of the fleet's pages needs others' news, and only if there are others. */
+  /** Only the writer of the fleet's pages needs others' news. Whoever is alone on the branch looks too: others may come. */
   private nextLook(): number {
-    const alone = this.desks.size === this.options.clusters.length && this.options.clusters.length > 1;
-    return this.writesFleet() && !alone ? this.copy.readAt() + peersMs : Number.POSITIVE_INFINITY;
+    return this.writesFleet() ? this.copy.readAt() + peersMs : Number.POSITIVE_INFINITY;
   }
 
   private async look(): Promise<void> {

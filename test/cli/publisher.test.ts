@@ -270,6 +270,32 @@ describe('the publisher', () => {
       expect(branch.reads).toEqual(['clusters/prod/']);
     });
 
+    it.each([
+      ['an agent that was there before it', 0],
+      ['an agent that came later', 10 * minute],
+    ])('tell by a hub of two what %s has published since', async (_who, comesAfter) => {
+      const peer = aWorld();
+      const before = await resultOf(peer, await peer.pass());
+      await peer.run(6 * 60 * minute);
+      const after = await resultOf(peer, await peer.pass());
+      const { branch, clock, offer } = aStage({ clusters: ['dev', 'prod'] });
+      const publishes = (result: PassResult): void =>
+        void branch.files.set('clusters/other/status.yaml', statusYaml({ ...documentOf(result), cluster: 'other' }));
+      const row = (): string | undefined => /^other,worker-1,.*$/m.exec(branch.files.get('compliance.csv') ?? '')?.[0];
+      if (comesAfter === 0) publishes(before);
+      for (const name of ['dev', 'prod']) await offer({ name });
+      await clock.forward(2_000 + comesAfter);
+      if (comesAfter > 0) publishes(before);
+      // Nothing of the hub's own goes on meanwhile.
+      await clock.forward(2 * minute + 2_000);
+      const first = row();
+      expect(first).toBeDefined();
+      publishes(after);
+      await clock.forward(2 * minute + 2_000);
+      expect(row()).toBeDefined();
+      expect(row()).not.toBe(first);
+    });
+
     it('tell of all clusters when this agent is named', async () => {
       const branch = await withPeer('prod');
       expect(branch.files.get('README.md')).toContain('[other](clusters/other/README.md)');
