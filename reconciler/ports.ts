@@ -222,7 +222,7 @@ export interface Lease {
   term?(): number;
   /** Gives it back, so that the next one need not wait. */
   release(): Promise<void>;
-  /** While it is held: another Oakum that waits for it and was heard of within three renewals. */
+  /** While it is held: another Oakum that waits for it and was heard of within the duration of a Lease (30 s). */
   standby?(): StandbyView | undefined;
   /** Stops holding it at once and gives it to whoever waits; it is not taken again for half a minute. It goes on to be tried for after that. */
   handOver?(): void;
