@@ -41,9 +41,13 @@ function ownSource({ kubeconfig, context: named }: Ways): KubeconfigSource {
 }
 
 function connectionsOfHub(folder: string): readonly Connection[] {
-  const files = readdirSync(folder)
-    .filter((file) => /\.(ya?ml|kubeconfig)$/.test(file))
-    .sort();
+  let listed: readonly string[];
+  try {
+    listed = readdirSync(folder);
+  } catch (error) {
+    throw new UsageError(`--kubeconfig-dir: ${folder} cannot be read: ${(error as Error).message}`);
+  }
+  const files = listed.filter((file) => /\.(ya?ml|kubeconfig)$/.test(file)).sort();
   if (files.length === 0) throw new UsageError(`--kubeconfig-dir: ${folder} has no file <cluster>.yaml`);
   return files.map((file) => ({
     name: basename(file).replace(/\.(ya?ml|kubeconfig)$/, ''),

@@ -84,6 +84,11 @@ describe('oakum accept-rewrite', () => {
 
   it.each([
     ['no cluster of a hub', ['--kubeconfig-dir', folder], 'which of dev, prod is meant'],
+    [
+      'a folder that is not there',
+      ['--kubeconfig-dir', join(folder, 'none'), '--cluster', 'dev'],
+      'cannot be read: ENOENT',
+    ],
     ['a cluster that the hub has not', ['--kubeconfig-dir', folder, '--cluster', 'pord'], 'has no file pord.yaml'],
     ['a cluster that is not behind the kubeconfig', ['--cluster', 'prod'], 'that of "dev", not of "prod"'],
   ])('writes nowhere when the flags name %s', async (_what, flags, words) => {
