@@ -11,8 +11,8 @@ import type { ClusterLoop, PassResult } from '../pass.ts';
 import { judgeChange, teamsOf } from '../plan/judge.ts';
 import type { Clock, ConfigSnapshot, Forge, Log, ReviewGit } from '../ports.ts';
 import { clean } from '../report/clean.ts';
+import { differencesBetween } from '../report/differences.ts';
 import {
-  differencesBetween,
   planComment,
   planStatus,
   proposalPath,
@@ -241,7 +241,10 @@ class Desk implements ReviewDesk {
       const result = this.results.get(name);
       if (!result) continue;
       const [before, after] = [current.clusters.get(name), desired.clusters.get(name)];
-      const differences = differencesBetween(before, after);
+      const differences = differencesBetween(
+        { cluster: before, fleet: current.fleet },
+        { cluster: after, fleet: desired.fleet },
+      );
       const problems = after?.problems ?? [];
       const same = differences.length === 0 && canonical(before?.problems ?? []) === canonical(problems);
       if (same && !rewrites) continue;

@@ -1,10 +1,10 @@
 // What pull requests say: the proposal of a run, and the plan of a change, for people who have to agree to it.
 import type { Ceiling, ForgeKind } from '../model/approval.ts';
-import type { ClusterDesired } from '../model/desired.ts';
 import type { Problem } from '../model/failure.ts';
 import type { RunRecord } from '../model/ledger.ts';
 import { apiVersion } from '../model/names.ts';
 import { clean } from './clean.ts';
+import type { Difference } from './differences.ts';
 import { code, page, plain, table } from './markdown.ts';
 import { factTime, moment } from './moment.ts';
 import { tellTrigger } from './run-status.ts';
@@ -120,13 +120,6 @@ export interface PendingCluster {
   readonly upcoming: readonly number[];
   /** Whether the reviews of this pull request are enough, as a sentence. */
   readonly approval: string;
-}
-
-/** One field whose meaning changes. */
-export interface Difference {
-  readonly path: string;
-  readonly before: string;
-  readonly after: string;
 }
 
 /** The comment on a pull request, cut to the forge's limit by whole parts; its first line is the marker by which it is found again. */
@@ -250,35 +243,4 @@ function problemTable(problems: readonly Problem[]): string {
     .slice(0, mostRows)
     .map(({ file, line, column, message }) => [code(`${file}:${line}:${column}`), plain(clean(message))]);
   return table(['Where', 'Problem'], rows);
-}
-
-/** What is different between two wishes for one cluster, field by field, in words that the files use. */
-export function differencesBetween(
-  before: ClusterDesired | undefined,
-  after: ClusterDesired | undefined,
-): Difference[] {
-  const [old, next] = [fieldsOf(before), fieldsOf(after)];
-  return [...new Set([...old.keys(), ...next.keys()])]
-    .filter((path) => old.get(path) !== next.get(path))
-    .sort()
-    .map((path) => ({ path, before: old.get(path) ?? '–', after: next.get(path) ?? '–' }));
-}
-
-function fieldsOf(desired: ClusterDesired | undefined): Map<string, string> {
-  const fields = new Map<string, string>();
-  if (!desired) return fields;
-  const put = (path: string, value: unknown): void => {
-    if (value === undefined) return;
-    if (typeof value === 'object' && value !== null && 'text' in value && typeof value.text === 'string')
-      fields.set(path, value.text);
-    else if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      for (const [name, field] of Object.entries(value)) put(path === '' ? name : `${path}.${name}`, field);
-    else fields.set(path, clean(typeof value === 'string' ? value : JSON.stringify(value), 200));
-  };
-  put('policy', desired.policy);
-  put('cluster', desired.settings);
-  if (desired.frozen) fields.set('FREEZE', desired.frozen);
-  for (const { name, action } of desired.requests) fields.set(`requests/${name}`, action);
-  for (const { name, digest } of desired.runs) fields.set(`runs/${name}`, digest.slice(0, 10));
-  return fields;
 }

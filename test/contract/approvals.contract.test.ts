@@ -99,7 +99,7 @@ async function proposed(): Promise<{ readonly number: number; readonly head: str
 }
 
 /** A person's pull request with these files. */
-async function pullWith(from: string, files: Record<string, string>, by: Person): Promise<number> {
+async function pullWith(from: string, files: Record<string, string | undefined>, by: Person): Promise<number> {
   await forge.commit(from, files, { by });
   return forge.pull(from, by);
 }
@@ -354,6 +354,97 @@ describe('the plan on a pull request', () => {
     await oakum.look();
     const fixed = forge.fake.pull(number).head;
     expect(await forge.annotations?.(fixed, 'oakum/problems')).toEqual({ shown: [], state: undefined, made: 0 });
+  });
+
+  const member = (name: string, environment = name): string => `apiVersion: oakum.dev/v1alpha1
+kind: Cluster
+metadata: { name: ${name} }
+spec: { labels: { environment: ${environment} } }
+`;
+  const rollout = (soak: string): string => `apiVersion: oakum.dev/v1alpha1
+kind: Rollout
+metadata: { name: monthly }
+spec:
+  schedule: { preset: monthly }
+  waves:
+    - { name: dev, selector: environment=dev, soak: ${soak} }
+    - { name: prod, selector: environment=prod }
+`;
+  const fleet = (suspend: boolean): string => `apiVersion: oakum.dev/v1alpha1
+kind: Fleet
+metadata: { name: fleet }
+spec: { suspend: ${suspend} }
+`;
+  const rest = (nodes: string): string => `apiVersion: oakum.dev/v1alpha1
+kind: PatchRequest
+metadata: { name: rest }
+spec: { action: pause, nodes: [${nodes}], reason: a test }
+`;
+  const pauseFile = 'clusters/prod/requests/rest.yaml';
+
+  it.each<[string, Record<string, string>, Record<string, string | undefined>, string, string]>([
+    [
+      'a shorter soak',
+      { 'rollouts/monthly.yaml': rollout('24h') },
+      { 'rollouts/monthly.yaml': rollout('1h') },
+      '`rollouts/monthly.waves.dev.soak`',
+      'the soak of wave dev is shorter',
+    ],
+    [
+      'a rollout that is taken away',
+      { 'rollouts/monthly.yaml': rollout('24h') },
+      { 'rollouts/monthly.yaml': undefined },
+      '`rollouts/monthly.wave`',
+      'rollout monthly does not take this cluster along any more',
+    ],
+    [
+      'labels of a peer that leave no wave before',
+      { 'rollouts/monthly.yaml': rollout('24h'), 'clusters/dev-2/cluster.yaml': member('dev-2', 'dev') },
+      { 'clusters/dev-2/cluster.yaml': member('dev-2', 'lab') },
+      '`rollouts/monthly.waves.dev.clusters`',
+      'wave dev loses dev-2',
+    ],
+    [
+      'suspend of the fleet that is lifted',
+      { 'oakum.yaml': fleet(true) },
+      { 'oakum.yaml': fleet(false) },
+      '`fleet.suspend`',
+      'suspend is lifted',
+    ],
+    [
+      'keys that are new',
+      {},
+      { 'signers/allowed_signers': 'mallory@example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ\n' },
+      '`signers/allowed_signers`',
+      'the keys of those who may sign change',
+    ],
+    [
+      'a pause that is made smaller',
+      { [pauseFile]: rest('n1, n2') },
+      { [pauseFile]: rest('n1') },
+      '`requests/rest.nodes`',
+      'what stops nodes is taken away or changed',
+    ],
+  ])('shows %s, and that it needs a quorum', async (_name, before, after, field, sentence) => {
+    const members = { 'clusters/dev/cluster.yaml': member('dev'), 'clusters/prod/cluster.yaml': member('prod') };
+    await forge.commit('main', { ...members, ...before }, { by: founder });
+    await oakum.pass(minute);
+    const number = await pullWith('looser', after, mallory);
+    const { head } = forge.fake.pull(number);
+    const state = async (): Promise<unknown> => {
+      expect(await oakum.look()).toBeUndefined();
+      return (await forge.statuses(head)).findLast(({ context }) => context === 'oakum/approval')?.state;
+    };
+    expect(await state()).toBe('pending');
+    const [comment] = await forge.comments(number);
+    expect(comment?.text).toContain(field);
+    expect(comment?.text).toContain('**Loosens the rules**');
+    expect(comment?.text).toContain(sentence);
+    await forge.review(number, alice, 'Approved');
+    expect(await state()).toBe('success');
+    await forge.merge(number, founder, 'squash');
+    const { plan } = await oakum.pass(minute);
+    expect(plan.holds.map(({ reason, message }) => `${reason}: ${message}`).join()).not.toContain('WithoutApproval');
   });
 
   it('says nothing about changes that are none of its clusters', async () => {
