@@ -237,9 +237,9 @@ class Desk implements ReviewDesk {
     const clusters: PendingCluster[] = [];
     const signed: string[] = [];
     let enough = true;
+    // Concerned by the change, and not ours to judge now: somebody else has the Lease, or no pass has ended yet.
+    let unseen = false;
     for (const { name, loop } of this.options.clusters) {
-      const result = this.results.get(name);
-      if (!result) continue;
       const [before, after] = [current.clusters.get(name), desired.clusters.get(name)];
       const differences = differencesBetween(
         { cluster: before, fleet: current.fleet },
@@ -248,6 +248,11 @@ class Desk implements ReviewDesk {
       const problems = after?.problems ?? [];
       const same = differences.length === 0 && canonical(before?.problems ?? []) === canonical(problems);
       if (same && !rewrites) continue;
+      const result = this.results.get(name);
+      if (!result) {
+        unseen = true;
+        continue;
+      }
       const preview = await loop.imagine(result.source, { ...desired, commit: pull.head }, this.options.clock.now());
       const approval = await this.approval(pull, result, changedPaths(here, merged, name));
       enough &&= approval.enough;
@@ -271,12 +276,14 @@ class Desk implements ReviewDesk {
     const marker = `<!-- oakum:plan${suffix} -->`;
     const comment = planComment(marker, pull.head, clusters, others, forge.commentLimit);
     const { ok, text } = planStatus(clusters, others);
-    const say = canonical([comment, ok, text, enough, signed]);
+    const judged = clusters.length > 0 || (!unseen && this.alone(desired));
+    const say = canonical([comment, ok, text, judged, enough, signed]);
     if (this.told.get(pull.number) === say) return;
     await forge.status(pull.head, { context: `oakum/plan${suffix}`, state: ok ? 'success' : 'failure', text }, signal);
-    if (clusters.length > 0) {
+    if (judged) {
       const state = enough ? 'success' : 'pending';
-      const sentence = (signed.find((one) => one !== '') ?? 'approved').slice(0, 140);
+      const none = clusters.length === 0 ? 'no cluster is concerned' : undefined;
+      const sentence = (none ?? signed.find((one) => one !== '') ?? 'approved').slice(0, 140);
       await forge.status(pull.head, { context: `oakum/approval${suffix}`, state, text: sentence }, signal);
     }
     if (clusters.length > 0 || others.length > 0 || this.told.has(pull.number))
@@ -330,6 +337,11 @@ class Desk implements ReviewDesk {
     if (judgement.kind === 'approved')
       return { enough: true, text: `approved by ${judgement.by.map(({ name }) => name).join(', ')}` };
     return { enough: false, text: judgement.message };
+  }
+
+  /** Nobody else writes the same status. Agents that were given no `publisher` share their names for them, and may see changes that this one does not read. */
+  private alone(desired: Desired): boolean {
+    return this.suffix() !== '' || this.options.clusters.length > 1 || desired.clusters.size <= 1;
   }
 
   /** Several Oakums at one repository must not overwrite each other's words. */

@@ -107,14 +107,14 @@ export class ApprovalWorld {
     }
   }
 
-  /** One look of the desk at the forge, after the last pass. */
-  async look(): Promise<string | undefined> {
+  /** One look of the desk at the forge, after the last pass. `others`: clusters of its own that no pass has told of. */
+  async look(others: readonly string[] = []): Promise<string | undefined> {
     if (!this.last) throw new Error('no pass yet');
     const desk = openReviewDesk({
       forge: this.parts.forge,
       git: this.parts.git,
       schemas: readSchemas(),
-      clusters: [{ name: 'prod', loop: this.parts.loop }],
+      clusters: ['prod', ...others].map((name) => ({ name, loop: this.parts.loop })),
       snapshot: () => this.parts.source.files(),
       clock: { now: () => this.now, sleep: () => pause(1) },
       log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },

@@ -447,13 +447,38 @@ spec: { action: pause, nodes: [${nodes}], reason: a test }
     expect(plan.holds.map(({ reason, message }) => `${reason}: ${message}`).join()).not.toContain('WithoutApproval');
   });
 
-  it('says nothing about changes that are none of its clusters', async () => {
+  it('says of changes that are none of its clusters only that nobody needs to agree, and once', async () => {
+    const number = await pullWith('docs', { 'docs/x.md': 'x\n' }, mallory);
+    const { head } = forge.fake.pull(number);
+    for (const time of ['first', 'second']) {
+      expect(await oakum.look(), time).toBeUndefined();
+      expect(await forge.comments(number)).toEqual([]);
+      expect(await forge.statuses(head)).toMatchObject([
+        { context: 'oakum/plan', state: 'success' },
+        { context: 'oakum/approval', state: 'success', text: 'no cluster is concerned' },
+      ]);
+    }
+  });
+
+  it('says nothing of the approval while a cluster that is concerned was not looked at', async () => {
+    const number = await pullWith('dev', { 'clusters/dev/policy.yaml': policy().replace('prod', 'dev') }, mallory);
+    expect(await oakum.look(['dev'])).toBeUndefined();
+    expect(await forge.statuses(forge.fake.pull(number).head)).toMatchObject([{ context: 'oakum/plan' }]);
+  });
+
+  it('leaves the word on the approval to others where an agent without a publisher may not be alone', async () => {
+    await forge.commit('main', { 'clusters/dev/cluster.yaml': member('dev') }, { by: founder });
+    await oakum.pass(minute);
     const number = await pullWith('docs', { 'docs/x.md': 'x\n' }, mallory);
     await oakum.look();
-    expect(await forge.comments(number)).toEqual([]);
-    expect(await forge.statuses(forge.fake.pull(number).head)).toMatchObject([
-      { context: 'oakum/plan', state: 'success' },
-    ]);
+    const told = async (): Promise<string[]> =>
+      (await forge.statuses(forge.fake.pull(number).head)).map(({ context }) => context);
+    expect(await told()).toEqual(['oakum/plan']);
+    const named = fleet(false).replace('suspend: false', 'publisher: dev');
+    await forge.commit('main', { 'oakum.yaml': named }, { by: founder });
+    await oakum.pass(minute);
+    await oakum.look();
+    expect(await told()).toEqual(['oakum/plan', 'oakum/plan/prod', 'oakum/approval/prod']);
   });
 });
 
