@@ -21,6 +21,7 @@ import { createScreen } from './demo-screen.ts';
 import { imitatedCluster, type ImitatedCluster, kernelUpdate, ordinaryUpdates } from './imitated-cluster.ts';
 import { openReviewDesk } from './review-desk.ts';
 import { createPublisher } from './publisher.ts';
+import { approvalFloorOf } from './forge.ts';
 import { UsageError } from './settings.ts';
 import { type Check, verifyRun } from './verify.ts';
 
@@ -146,6 +147,7 @@ async function demo(keep: boolean, showLog: boolean): Promise<void> {
     clock,
     log,
     ownAccounts: [],
+    approvalFloor: approvalFloorOf(demoFlags, demoFlags.approvalFloor),
     pollMs: 3_000,
   });
   const stop = new AbortController();

@@ -3,11 +3,12 @@ import { createDesire } from '../desired/desired.ts';
 import type { Schemas } from '../desired/schema.ts';
 import type { PullRequest } from '../model/approval.ts';
 import { closureOf } from '../model/approval.ts';
-import type { Desired } from '../model/desired.ts';
+import type { ClusterDesired, Desired } from '../model/desired.ts';
 import { canonical } from '../model/digest.ts';
 import { AdapterError, type Problem } from '../model/failure.ts';
 import type { RunRecord } from '../model/ledger.ts';
 import type { ClusterLoop, PassResult } from '../pass.ts';
+import { changeNeedsReview, ruleNow, rulesInForce, type ApprovalDemand } from '../plan/approval.ts';
 import { judgeChange, teamsOf } from '../plan/judge.ts';
 import type { Clock, ConfigSnapshot, Forge, Log, ReviewGit } from '../ports.ts';
 import { clean } from '../report/clean.ts';
@@ -34,6 +35,8 @@ export interface ReviewDeskOptions {
   readonly log: Log;
   /** Accounts of our own at the forge: they approve nothing. */
   readonly ownAccounts: readonly string[];
+  /** Lowest approval mode of the deployment. */
+  readonly approvalFloor: ApprovalDemand['settings']['approvalFloor'];
   /** Between two looks, milliseconds; default one minute. */
   readonly pollMs?: number;
 }
@@ -254,7 +257,8 @@ class Desk implements ReviewDesk {
         continue;
       }
       const preview = await loop.imagine(result.source, { ...desired, commit: pull.head }, this.options.clock.now());
-      const approval = await this.approval(pull, result, changedPaths(here, merged, name));
+      const wish = { desired: after, fleet: desired.fleet };
+      const approval = await this.approval(pull, result, before, wish, changedPaths(here, merged, name));
       enough &&= approval.enough;
       signed.push(approval.text);
       clusters.push({
@@ -308,30 +312,24 @@ class Desk implements ReviewDesk {
     }
   }
 
-  /** Whether the reviews of an open pull request would be enough for this cluster, by the rules of the commit accepted last. */
+  /** Whether the reviews of an open pull request would be enough for this cluster, as the planner will judge after the merge: by the rules of the commit accepted last. */
   private async approval(
     pull: PullRequest,
-    result: PassResult,
+    { plan: { ledger } }: PassResult,
+    before: ClusterDesired | undefined,
+    wish: Pick<ApprovalDemand, 'desired' | 'fleet'>,
     paths: readonly string[],
   ): Promise<{ readonly enough: boolean; readonly text: string }> {
-    const { forge, git, ownAccounts } = this.options;
-    const approval = result.plan.ledger.rules?.rules.approval ?? result.desired?.policy?.approval;
-    if (approval?.mode !== 'review')
+    const { forge, git, ownAccounts, approvalFloor } = this.options;
+    const input: ApprovalDemand = { ...wish, settings: { approvalFloor, ownAccounts } };
+    if (!changeNeedsReview(before, ledger, input))
       return { enough: true, text: 'being merged is the approval (the rules in force do not demand reviews)' };
-    const accepted = result.plan.ledger.accepted?.commit;
+    const accepted = ledger.accepted?.commit;
     const owners =
-      approval.codeOwners === true && accepted !== undefined
+      rulesInForce(ledger, input)?.approval.codeOwners === true && accepted !== undefined
         ? demandOf(await git.readAt({ commit: accepted }, this.stop.signal), forge.kind, paths)
         : undefined;
-    const { minApprovals, approvers, unknownAuthors } = approval;
-    const rule = {
-      minApprovals,
-      approvers,
-      self: ownAccounts,
-      own: this.isOurs(pull),
-      ...(unknownAuthors ? { unknownAuthors } : {}),
-      ...(owners ? { owners } : {}),
-    };
+    const rule = { ...ruleNow(ledger, input), own: this.isOurs(pull), ...(owners ? { owners } : {}) };
     const change = await forge.change(pull.number, teamsOf(rule), this.stop.signal);
     const judgement = judgeChange(change, rule);
     if (judgement.kind === 'approved')

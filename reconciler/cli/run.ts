@@ -8,7 +8,7 @@ import { openHints } from '../adapters/hints.ts';
 import { openWebhooks, type Webhooks } from '../adapters/webhooks.ts';
 import { runService } from '../loop.ts';
 import type { Log } from '../ports.ts';
-import { addForgeFlags, type ForgeFlags } from './forge.ts';
+import { addForgeFlags, approvalFloorOf, type ForgeFlags } from './forge.ts';
 import type { Parts } from './parts.ts';
 import { openReviewDesk, type ReviewDesk } from './review-desk.ts';
 import { inTurn, tellFailed } from './in-turn.ts';
@@ -173,6 +173,7 @@ function deskOf(parts: Parts, flags: RunFlags, log: Log): ReviewDesk | undefined
     clock: realClock,
     log,
     ownAccounts: listFlag(flags.forgeAccounts),
+    approvalFloor: approvalFloorOf(flags, flags.approvalFloor),
     pollMs: durationFlag('forge-poll', flags.forgePoll),
   });
 }

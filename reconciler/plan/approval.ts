@@ -3,10 +3,10 @@ import type { AcceptedRules } from '../model/accepted-rules.ts';
 import { acceptedRules } from '../model/accepted-rules.ts';
 import type { ApprovalQuestion, ApprovalReading, ApprovalRecord, Ceiling, Closure } from '../model/approval.ts';
 import { closureOf, evidenceDigest, questionKey } from '../model/approval.ts';
-import type { Request } from '../model/desired.ts';
+import type { ClusterDesired, Request } from '../model/desired.ts';
 import type { LedgerDocument } from '../model/ledger.ts';
 import type { Hold } from '../model/reason.ts';
-import type { PlanInput } from './input.ts';
+import type { PlanInput, PlanSettings } from './input.ts';
 import { judgeChange, teamsOf, type ApprovalRule } from './judge.ts';
 
 /** What an approval of one file amounts to. */
@@ -18,13 +18,18 @@ const askAgainMs = 30_000;
 
 const strictness = { none: 0, merge: 1, review: 2 } as const;
 
+/** What tells which approval is demanded: the newest wish, and the deployment. */
+export interface ApprovalDemand extends Pick<PlanInput, 'desired' | 'fleet'> {
+  readonly settings: Pick<PlanSettings, 'approvalFloor' | 'ownAccounts' | 'branch'>;
+}
+
 /** The rules that count: those of the commit accepted last; before any was accepted, those that are wished. */
-export function rulesInForce(ledger: LedgerDocument, input: PlanInput): AcceptedRules | undefined {
+export function rulesInForce(ledger: LedgerDocument, input: ApprovalDemand): AcceptedRules | undefined {
   return ledger.rules?.rules ?? (input.desired ? acceptedRules(input.desired, input.fleet) : undefined);
 }
 
 /** Reviews must be verified before anything starts: by the rules in force, by the newest wish, or because the deployment demands it. */
-export function needsReview(ledger: LedgerDocument, input: PlanInput): boolean {
+export function needsReview(ledger: LedgerDocument, input: ApprovalDemand): boolean {
   const modes = [
     input.settings.approvalFloor,
     rulesInForce(ledger, input)?.approval.mode ?? 'none',
@@ -51,12 +56,34 @@ export function approvalInWords(ledger: LedgerDocument, input: PlanInput): strin
 const stopping: readonly Request['action'][] = ['abort', 'skip', 'pause'];
 
 /** Whether a request needs its own approval, which its reviewed file is. */
-export function requestNeedsReview(request: Request, ledger: LedgerDocument, input: PlanInput): boolean {
+export function requestNeedsReview(request: Request, ledger: LedgerDocument, input: ApprovalDemand): boolean {
   return !stopping.includes(request.action) && needsReview(ledger, input);
 }
 
+/**
+ * Whether a change of the wishes (`before` as they are on the branch, `input.desired` as they will be) needs reviews that count: by the rules in force or the floor, as any
+ * change that loosens does; by the mode that it brings itself only for what begins something, because a commit that merely demands reviews is accepted as it is.
+ */
+export function changeNeedsReview(
+  before: ClusterDesired | undefined,
+  ledger: LedgerDocument,
+  input: ApprovalDemand,
+): boolean {
+  const { desired } = input;
+  if (needsReview(ledger, { ...input, desired: undefined })) return true;
+  const known = new Set(
+    [...(before?.requests ?? []), ...(before?.runs ?? [])].map(({ file, oid }) => `${oid} ${file}`),
+  );
+  const isNew = ({ file, oid }: { readonly file: string; readonly oid: string }): boolean =>
+    !known.has(`${oid} ${file}`);
+  return (
+    (desired?.requests ?? []).some((request) => isNew(request) && requestNeedsReview(request, ledger, input)) ||
+    ((desired?.runs ?? []).some(isNew) && needsReview(ledger, input))
+  );
+}
+
 /** Who must agree now. */
-export function ruleNow(ledger: LedgerDocument, input: PlanInput): ApprovalRule {
+export function ruleNow(ledger: LedgerDocument, input: ApprovalDemand): ApprovalRule {
   const approval = rulesInForce(ledger, input)?.approval;
   return {
     minApprovals: approval?.minApprovals ?? 1,

@@ -119,6 +119,7 @@ export class ApprovalWorld {
       clock: { now: () => this.now, sleep: () => pause(1) },
       log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
       ownAccounts: [],
+      approvalFloor: this.settings.approvalFloor ?? 'none',
     });
     desk.offer(this.last);
     await desk.settle();

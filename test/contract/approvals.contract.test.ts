@@ -2,6 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openGithub } from '../../reconciler/adapters/forge-github.ts';
+import type { PlanSettings } from '../../reconciler/plan/input.ts';
 import { githubFace } from '../support/fake-github.ts';
 import { ApprovalWorld } from './approval-world.ts';
 import { startFakeWorld } from './fake-world.ts';
@@ -42,7 +43,7 @@ let alice: Person;
 let mallory: Person;
 
 /** A false GitHub, Oakum on it with a token or as an App, and a policy on the branch. */
-async function begin(app: boolean): Promise<void> {
+async function begin(app: boolean, first = policy(), settings: Partial<PlanSettings> = {}): Promise<void> {
   forge = await startFakeWorld({
     face: githubFace,
     prefix: '/api/v3',
@@ -67,9 +68,9 @@ async function begin(app: boolean): Promise<void> {
   founder = await forge.person('root');
   alice = await forge.person('alice');
   mallory = await forge.person('mallory');
-  await forge.commit('main', { [policyFile]: policy() }, { by: founder });
+  await forge.commit('main', { [policyFile]: first }, { by: founder });
   const { git } = forge.fake;
-  oakum = new ApprovalWorld({ url: git.url, folder: git.folder, open: () => forge.open() }, start);
+  oakum = new ApprovalWorld({ url: git.url, folder: git.folder, open: () => forge.open() }, start, settings);
   oakum.cluster.addNode('n1');
   oakum.cluster.addNode('n2');
   await oakum.pass();
@@ -273,6 +274,40 @@ describe('a request', () => {
     const told = [result.plan.holds[0]?.reason, oakum.ledger()?.requests['now']?.reason];
     expect(told).toContain('MergedWithoutApproval');
     expect(oakum.jobs()).toBe(0);
+  });
+});
+
+describe('oakum/approval, where the policy trusts the branch', () => {
+  const file = 'clusters/prod/requests/now.yaml';
+  const trusting = policy().replace('mode: review', 'mode: merge');
+
+  it.each<[string, PlanSettings['approvalFloor'], Record<string, string>, 'pending' | 'success']>([
+    ['a request', 'none', { [file]: request('now') }, 'success'],
+    ['a request, but the deployment demands reviews', 'review', { [file]: request('now') }, 'pending'],
+    [
+      'a request beside a policy that demands reviews',
+      'none',
+      { [file]: request('now'), [policyFile]: policy() },
+      'pending',
+    ],
+    ['a policy that demands reviews', 'none', { [policyFile]: policy() }, 'success'],
+    [
+      'looser rules, but the deployment demands reviews',
+      'review',
+      { [policyFile]: `${trusting}  drain: { force: true }\n` },
+      'pending',
+    ],
+  ])('says of %s what is true after the merge', async (_name, approvalFloor, files, state) => {
+    await end();
+    await begin(false, trusting, { approvalFloor });
+    const number = await pullWith('ask', files, mallory);
+    expect(await oakum.look()).toBeUndefined();
+    const told = (await forge.statuses(forge.fake.pull(number).head)).at(-1);
+    expect(told).toMatchObject({ context: 'oakum/approval', state });
+    await forge.merge(number, founder, 'merge');
+    const { plan } = await oakum.pass(2 * minute);
+    const reasons = [...plan.holds.map(({ reason }) => reason), oakum.ledger()?.requests['now']?.reason];
+    expect(reasons.includes('MergedWithoutApproval')).toBe(state === 'pending');
   });
 });
 
